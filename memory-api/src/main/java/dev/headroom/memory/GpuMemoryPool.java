@@ -1,0 +1,174 @@
+package dev.headroom.memory;
+
+import java.time.Duration;
+import java.util.Optional;
+import java.util.OptionalLong;
+
+/**
+ * The memory of one device, handed out in buffers. Thread-safe.
+ *
+ * <p>On shortage a pool climbs one ladder, and each rung is tried only when those before it did not yield the bytes: search
+ * its blocks; collect buffers whose pending work has finished; give back empty blocks where that makes room; grow, if the
+ * budget allows; ask the other pools of the same memory to give back; ask the {@linkplain #addPressureListener listeners};
+ * wait for pending work; try once more; fall back to the host, if the caller allows it; and only then fail with
+ * {@link DeviceOutOfMemoryException}. A request that could never fit fails at once with {@link AllocationTooLargeException}.
+ */
+public interface GpuMemoryPool extends AutoCloseable {
+
+    /**
+     * The device whose memory this is.
+     *
+     * @return the device
+     */
+    GpuDevice device();
+
+    /**
+     * The device's backend.
+     *
+     * @return the backend's name
+     */
+    default String backendName() {
+        return device().backend();
+    }
+
+    /**
+     * Allocates device memory.
+     *
+     * @param byteSize bytes, above 0
+     * @return the buffer
+     * @throws DeviceOutOfMemoryException  if there is no room, after everything was tried
+     * @throws AllocationTooLargeException if there can never be room
+     * @throws DeviceLostException         if the device is lost
+     */
+    default DeviceBuffer allocate(long byteSize) {
+        return allocate(AllocationRequest.of(byteSize));
+    }
+
+    /**
+     * Allocates memory of this device; never of another.
+     *
+     * @param request what the buffer should be like
+     * @return the buffer
+     * @throws DeviceOutOfMemoryException  if there is no room, after everything was tried
+     * @throws AllocationTooLargeException if there can never be room
+     * @throws DeviceLostException         if the device is lost
+     * @throws UnsupportedKindException    if the device has no such memory
+     */
+    DeviceBuffer allocate(AllocationRequest request);
+
+    /**
+     * Allocates memory of this device, or of the host if this device is full.
+     *
+     * @param byteSize bytes, above 0
+     * @return the buffer, which says where it lies
+     * @throws DeviceOutOfMemoryException  if neither has room, or the configuration forbids the fallback
+     * @throws AllocationTooLargeException if there can never be room here, and the host did not stand in
+     */
+    default FallbackBuffer allocateWithFallback(long byteSize) {
+        return allocateWithFallback(AllocationRequest.of(byteSize));
+    }
+
+    /**
+     * Allocates memory of this device, or of the host if this device is full.
+     *
+     * @param request what the buffer should be like
+     * @return the buffer, which says where it lies
+     * @throws DeviceOutOfMemoryException  if neither has room, or the configuration or the request forbids the fallback
+     * @throws AllocationTooLargeException if there can never be room here, and the host did not stand in
+     */
+    FallbackBuffer allocateWithFallback(AllocationRequest request);
+
+    /**
+     * A snapshot of the pool's counters: blocks from the driver against bytes in buffers. Cheap.
+     *
+     * @return the counters
+     */
+    MemoryStats stats();
+
+    /**
+     * What the system says about the device now. Asks the driver.
+     *
+     * @return total and free
+     * @throws DriverFailedException if the driver does not answer
+     */
+    MemoryBudget budget();
+
+    /**
+     * All memory of the device.
+     *
+     * @return bytes
+     */
+    default long totalMemory() {
+        return budget().totalBytes();
+    }
+
+    /**
+     * Free memory of the device.
+     *
+     * @return bytes, empty if nothing tells
+     */
+    default OptionalLong freeMemory() {
+        return budget().freeBytes();
+    }
+
+    /**
+     * How many more bytes this pool may take from the device now, after every margin. Asks the driver.
+     *
+     * @return bytes, 0 or more; what lies idle in the pool comes on top
+     */
+    long usableBytes();
+
+    /**
+     * How full the device is, or the limit where one is set. Asks the driver.
+     *
+     * @return the pressure
+     */
+    MemoryPressure pressure();
+
+    /** Gives all idle memory back to the driver. */
+    void clearPool();
+
+    /**
+     * Gives all idle memory back to the driver.
+     *
+     * @return bytes given back
+     */
+    long shrink();
+
+    /**
+     * Adds a listener that is asked to give memory back when this pool runs short.
+     *
+     * @param listener the listener
+     */
+    void addPressureListener(PressureListener listener);
+
+    /**
+     * Removes a listener; unknown ones are ignored.
+     *
+     * @param listener the listener
+     */
+    void removePressureListener(PressureListener listener);
+
+    /**
+     * The record of open buffers, where the tracking level keeps one.
+     *
+     * @return the tracker
+     */
+    Optional<AllocationTracker> tracker();
+
+    /**
+     * Waits until no work of this pool is pending.
+     *
+     * @param timeout how long at most
+     * @return true if none is
+     * @throws DeviceLostException if the device is lost
+     */
+    boolean awaitIdle(Duration timeout);
+
+    /**
+     * Waits for pending work, gives all memory back, and then reports buffers that were still open. Closing twice does
+     * nothing. Never throws. {@link GpuMemory} closes its pools itself.
+     */
+    @Override
+    void close();
+}

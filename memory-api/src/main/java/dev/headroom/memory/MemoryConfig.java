@@ -1,0 +1,337 @@
+package dev.headroom.memory;
+
+import java.time.Duration;
+import java.util.List;
+import java.util.Objects;
+import java.util.OptionalLong;
+
+/**
+ * How much a pool may take and how it behaves. Immutable. Start from a preset:
+ * {@snippet :
+ * MemoryConfig config = MemoryConfig.forInference().toBuilder().limitBytes(8L << 30).build();
+ * }
+ *
+ * @param gpuMemoryFraction  the share of the device's total this process may hold, 0.1 to 1.0
+ * @param cpuFallbackEnabled whether host memory may stand in for a full device
+ * @param minFreeBytes       bytes to leave free on the device for others, 0 or more
+ * @param tracking           what is recorded about open buffers
+ * @param maxPooledPerBucket idle buffers a cache keeps per size, 0 or more; the engine has no caches yet
+ * @param preAllocate        whether a pool takes {@code preAllocateSizes} when it opens
+ * @param preAllocateSizes   sizes in bytes taken when a pool opens, each above 0
+ * @param limitBytes         an absolute limit on a pool's blocks; replaces fraction and minFreeBytes
+ * @param fallbackLimitBytes an absolute limit on what the host pool may hold
+ * @param stagingBytes       size of the staging ring of each direction, 1 MiB or more
+ * @param waitTimeout        how long an allocation waits for pending work before it fails, 0 to 365 days
+ * @param closeTimeout       how long a close waits for pending work before it leaves memory to the operating system, 0 to 365 days
+ */
+public record MemoryConfig(
+        double gpuMemoryFraction,
+        boolean cpuFallbackEnabled,
+        long minFreeBytes,
+        TrackingLevel tracking,
+        int maxPooledPerBucket,
+        boolean preAllocate,
+        List<Long> preAllocateSizes,
+        OptionalLong limitBytes,
+        OptionalLong fallbackLimitBytes,
+        long stagingBytes,
+        Duration waitTimeout,
+        Duration closeTimeout) {
+
+    private static final long MIB = 1L << 20;
+    private static final double MIN_FRACTION = 0.1;
+    /** Longer waits could not be counted in nanoseconds for good; nobody waits that long. */
+    private static final Duration MAX_TIMEOUT = Duration.ofDays(365);
+
+    /** Refuses values outside the ranges above, naming the value and the range. */
+    public MemoryConfig {
+        Objects.requireNonNull(tracking, "tracking");
+        Objects.requireNonNull(limitBytes, "limitBytes");
+        Objects.requireNonNull(fallbackLimitBytes, "fallbackLimitBytes");
+        if (!(gpuMemoryFraction >= MIN_FRACTION && gpuMemoryFraction <= 1)) {
+            throw new IllegalArgumentException(
+                    "gpuMemoryFraction is " + gpuMemoryFraction + ": must be from 0.1 to 1.0");
+        }
+        requireAtLeast("minFreeBytes", minFreeBytes, 0);
+        requireAtLeast("maxPooledPerBucket", maxPooledPerBucket, 0);
+        requireAtLeast("stagingBytes", stagingBytes, MIB);
+        limitBytes.ifPresent(limit -> requireAtLeast("limitBytes", limit, 1));
+        fallbackLimitBytes.ifPresent(limit -> requireAtLeast("fallbackLimitBytes", limit, 1));
+        preAllocateSizes = List.copyOf(preAllocateSizes);
+        preAllocateSizes.forEach(size -> requireAtLeast("preAllocateSizes", size, 1));
+        requireTimeout("waitTimeout", waitTimeout);
+        requireTimeout("closeTimeout", closeTimeout);
+    }
+
+    /**
+     * The default: 0.9 of the device, 512 MiB left free, fallback on.
+     *
+     * @return the configuration
+     */
+    public static MemoryConfig defaults() {
+        return builder().build();
+    }
+
+    /**
+     * For serving a model: 0.95 of the device, 256 MiB left free, fallback on.
+     *
+     * @return the configuration
+     */
+    public static MemoryConfig forInference() {
+        return builder()
+                .fraction(0.95)
+                .minFreeBytes(256 * MIB)
+                .tracking(TrackingLevel.OFF)
+                .maxPooled(4)
+                .build();
+    }
+
+    /**
+     * For training: 0.8 of the device, 1 GiB left free, no fallback.
+     *
+     * @return the configuration
+     */
+    public static MemoryConfig forTraining() {
+        return builder()
+                .fraction(0.8)
+                .cpuFallback(false)
+                .minFreeBytes(1024 * MIB)
+                .maxPooled(16)
+                .build();
+    }
+
+    /**
+     * For small or shared machines: 0.7 of the device, 128 MiB left free, fallback on.
+     *
+     * @return the configuration
+     */
+    public static MemoryConfig forConstrained() {
+        return builder()
+                .fraction(0.7)
+                .minFreeBytes(128 * MIB)
+                .tracking(TrackingLevel.OFF)
+                .maxPooled(2)
+                .build();
+    }
+
+    /**
+     * A builder that starts from the defaults.
+     *
+     * @return the builder
+     */
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    /**
+     * A builder that starts from this configuration.
+     *
+     * @return the builder
+     */
+    public Builder toBuilder() {
+        Builder builder = new Builder();
+        builder.fraction = gpuMemoryFraction;
+        builder.cpuFallback = cpuFallbackEnabled;
+        builder.minFreeBytes = minFreeBytes;
+        builder.tracking = tracking;
+        builder.maxPooled = maxPooledPerBucket;
+        builder.preAllocate = preAllocate;
+        builder.preAllocateSizes = preAllocateSizes;
+        builder.limitBytes = limitBytes;
+        builder.fallbackLimitBytes = fallbackLimitBytes;
+        builder.stagingBytes = stagingBytes;
+        builder.waitTimeout = waitTimeout;
+        builder.closeTimeout = closeTimeout;
+        return builder;
+    }
+
+    private static void requireAtLeast(String name, long value, long minimum) {
+        if (value < minimum) {
+            throw new IllegalArgumentException(name + " is " + value + ": must be " + minimum + " or more");
+        }
+    }
+
+    private static void requireTimeout(String name, Duration value) {
+        if (value.isNegative() || value.compareTo(MAX_TIMEOUT) > 0) {
+            throw new IllegalArgumentException(
+                    name + " is " + value + ": must be from 0 to " + MAX_TIMEOUT.toDays() + " days");
+        }
+    }
+
+    /** Collects a configuration. Not thread-safe. */
+    public static final class Builder {
+        private double fraction = 0.9;
+        private boolean cpuFallback = true;
+        private long minFreeBytes = 512 * MIB;
+        private TrackingLevel tracking = TrackingLevel.COUNT;
+        private int maxPooled = 8;
+        private boolean preAllocate;
+        private List<Long> preAllocateSizes = List.of();
+        private OptionalLong limitBytes = OptionalLong.empty();
+        private OptionalLong fallbackLimitBytes = OptionalLong.empty();
+        private long stagingBytes = 16 * MIB;
+        private Duration waitTimeout = Duration.ofSeconds(10);
+        private Duration closeTimeout = Duration.ofSeconds(10);
+
+        private Builder() {}
+
+        /**
+         * Sets the share of the device's total this process may hold.
+         *
+         * @param value any finite number; clamped to 0.1 .. 1.0
+         * @return this builder
+         * @throws IllegalArgumentException for NaN and infinities
+         */
+        public Builder fraction(double value) {
+            if (!Double.isFinite(value)) {
+                throw new IllegalArgumentException("fraction is " + value + ": must be a number from 0.1 to 1.0");
+            }
+            fraction = Math.clamp(value, MIN_FRACTION, 1.0);
+            return this;
+        }
+
+        /**
+         * Sets whether host memory may stand in for a full device.
+         *
+         * @param enabled true to allow it
+         * @return this builder
+         */
+        public Builder cpuFallback(boolean enabled) {
+            cpuFallback = enabled;
+            return this;
+        }
+
+        /**
+         * Sets what to leave free for others.
+         *
+         * @param bytes 0 or more
+         * @return this builder
+         */
+        public Builder minFreeBytes(long bytes) {
+            minFreeBytes = bytes;
+            return this;
+        }
+
+        /**
+         * Sets what is recorded about open buffers.
+         *
+         * @param level the level
+         * @return this builder
+         */
+        public Builder tracking(TrackingLevel level) {
+            tracking = Objects.requireNonNull(level, "level");
+            return this;
+        }
+
+        /**
+         * Sets whether open buffers are recorded: {@link TrackingLevel#FULL} or {@link TrackingLevel#COUNT}.
+         *
+         * @param trackAllocations true to record each
+         * @return this builder
+         */
+        public Builder tracking(boolean trackAllocations) {
+            return tracking(trackAllocations ? TrackingLevel.FULL : TrackingLevel.COUNT);
+        }
+
+        /**
+         * Sets how many idle buffers are kept per size.
+         *
+         * @param count 0 or more
+         * @return this builder
+         */
+        public Builder maxPooled(int count) {
+            maxPooled = count;
+            return this;
+        }
+
+        /**
+         * Sets what a pool takes when it opens, and switches that on.
+         *
+         * @param byteSizes sizes in bytes, each above 0
+         * @return this builder
+         */
+        public Builder preAllocation(List<Long> byteSizes) {
+            preAllocateSizes = List.copyOf(byteSizes);
+            preAllocate = true;
+            return this;
+        }
+
+        /**
+         * Sets an absolute limit on a pool's blocks, in place of fraction and minimum free. It binds pools of devices, not
+         * the host pool that others fall back to.
+         *
+         * @param bytes above 0
+         * @return this builder
+         */
+        public Builder limitBytes(long bytes) {
+            limitBytes = OptionalLong.of(bytes);
+            return this;
+        }
+
+        /**
+         * Sets an absolute limit on the host pool that others fall back to.
+         *
+         * @param bytes above 0
+         * @return this builder
+         */
+        public Builder fallbackLimitBytes(long bytes) {
+            fallbackLimitBytes = OptionalLong.of(bytes);
+            return this;
+        }
+
+        /**
+         * Sets the size of the staging ring of each direction.
+         *
+         * @param bytes 1 MiB or more
+         * @return this builder
+         */
+        public Builder stagingBytes(long bytes) {
+            stagingBytes = bytes;
+            return this;
+        }
+
+        /**
+         * Sets how long an allocation waits for pending work before it fails.
+         *
+         * @param timeout 0 to 365 days
+         * @return this builder
+         */
+        public Builder waitTimeout(Duration timeout) {
+            waitTimeout = Objects.requireNonNull(timeout, "timeout");
+            return this;
+        }
+
+        /**
+         * Sets how long a close waits for pending work before it leaves memory to the operating system.
+         *
+         * @param timeout 0 to 365 days
+         * @return this builder
+         */
+        public Builder closeTimeout(Duration timeout) {
+            closeTimeout = Objects.requireNonNull(timeout, "timeout");
+            return this;
+        }
+
+        /**
+         * The configuration.
+         *
+         * @return the configuration
+         * @throws IllegalArgumentException if a value is out of its range
+         */
+        public MemoryConfig build() {
+            return new MemoryConfig(
+                    fraction,
+                    cpuFallback,
+                    minFreeBytes,
+                    tracking,
+                    maxPooled,
+                    preAllocate,
+                    preAllocateSizes,
+                    limitBytes,
+                    fallbackLimitBytes,
+                    stagingBytes,
+                    waitTimeout,
+                    closeTimeout);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+package dev.headroom.memory.engine;
+
+import dev.headroom.memory.BufferId;
+import dev.headroom.memory.BufferLocation;
+import dev.headroom.memory.GpuMemoryPool;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/** What a buffer needs of the pool it lives in. */
+interface BufferHome {
+
+    /** The pool, as users see it. */
+    GpuMemoryPool pool();
+
+    DeviceSession session();
+
+    CopyEngine copies();
+
+    UserFences fences();
+
+    Waiter waiter();
+
+    BufferLocation location();
+
+    /** The tag a buffer was asked for with, as far as the leak tracker remembers it. */
+    Optional<String> tagOf(BufferId id);
+
+    /** Begins a use of the pool, or says why not. */
+    void begin();
+
+    /** Ends a use of the pool. */
+    void end();
+
+    /**
+     * Takes a buffer's memory back, now or when what is pending on it is done.
+     *
+     * @param extent  the memory; nobody uses it any more
+     * @param tracked the number under which the leak tracker remembers the buffer, null if it does not
+     */
+    void recycle(Extent extent, @Nullable BufferId tracked);
+}

@@ -1,0 +1,154 @@
+package dev.headroom.memory.engine;
+
+import dev.headroom.memory.MemoryDomain;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.ToLongFunction;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What this process holds in one domain, over all pools and all {@code GpuMemory} instances, and what is set aside.
+ * Deciding and charging are one step, so that two pools never share the same free byte. Thread-safe; its lock is held for
+ * arithmetic only.
+ */
+final class DomainLedger {
+
+    /** A pool that can be asked to give idle memory back. */
+    interface Member {
+        /** Gives back idle blocks of a ledger's memory, about so many bytes; returns what it gave. Never waits for another pool. */
+        long giveBack(DomainLedger ledger, long wantedBytes);
+    }
+
+    /**
+     * The ledger at one moment.
+     *
+     * @param heldBytes      in blocks, grants under way included
+     * @param reservedBytes  set aside and not yet turned into blocks
+     * @param inFlightBytes  granted, while the driver has not answered yet
+     * @param completedBytes ever granted and answered; tells what a free figure read earlier cannot know
+     */
+    record Figures(long heldBytes, long reservedBytes, long inFlightBytes, long completedBytes) {}
+
+    /** Bytes set aside for one owner. */
+    static final class Claim {
+        private long remaining;
+        private boolean cancelled;
+    }
+
+    private final MemoryDomain domain;
+    private final List<Member> members = new CopyOnWriteArrayList<>();
+    private long held;
+    private long reserved;
+    private long inFlight;
+    private long completed;
+
+    DomainLedger(MemoryDomain domain) {
+        this.domain = domain;
+    }
+
+    MemoryDomain domain() {
+        return domain;
+    }
+
+    void join(Member member) {
+        members.add(member);
+    }
+
+    void leave(Member member) {
+        members.remove(member);
+    }
+
+    /**
+     * Asks members for idle memory until they have given so many bytes.
+     *
+     * @param wantedBytes how many
+     * @param except      who is not asked, null to ask all
+     * @return what they gave
+     */
+    long collectIdle(long wantedBytes, @Nullable Member except) {
+        long gone = 0;
+        for (Member other : members) {
+            if (!other.equals(except) && gone < wantedBytes) {
+                gone += other.giveBack(this, wantedBytes - gone);
+            }
+        }
+        return gone;
+    }
+
+    synchronized Figures figures() {
+        return new Figures(held, reserved, inFlight, completed);
+    }
+
+    /**
+     * Charges a block if the rule allows it; the claim's bytes are used first and need no room.
+     *
+     * @param bytes  the block's size
+     * @param claim  the reservation it is taken from
+     * @param usable what may be taken, given the ledger now
+     * @return the bytes that came from the claim, or -1 if refused
+     */
+    synchronized long tryGrant(long bytes, Claim claim, ToLongFunction<Figures> usable) {
+        long fromClaim = Math.min(bytes, claim.remaining);
+        if (bytes > fromClaim && bytes - fromClaim > usable.applyAsLong(figures())) {
+            return -1;
+        }
+        claim.remaining -= fromClaim;
+        reserved -= fromClaim;
+        held += bytes;
+        inFlight += bytes;
+        return fromClaim;
+    }
+
+    /** The driver answered well. */
+    synchronized void settle(long bytes) {
+        inFlight -= bytes;
+        completed += bytes;
+    }
+
+    /** The driver refused: as if nothing had been granted. Returns what the claim got back: nothing if it was cancelled since. */
+    synchronized long undo(long bytes, Claim claim, long fromClaim) {
+        inFlight -= bytes;
+        held -= bytes;
+        if (claim.cancelled) {
+            return 0;
+        }
+        claim.remaining += fromClaim;
+        reserved += fromClaim;
+        return fromClaim;
+    }
+
+    /** The driver kept memory that was to be given back. */
+    synchronized void keep(long bytes) {
+        held += bytes;
+    }
+
+    /** A block is gone. */
+    synchronized void release(long bytes) {
+        held -= bytes;
+    }
+
+    /** Sets bytes aside if the rule allows it. */
+    synchronized boolean tryReserve(long bytes, Claim claim, ToLongFunction<Figures> usable) {
+        if (bytes > usable.applyAsLong(figures())) {
+            return false;
+        }
+        reserved += bytes;
+        claim.remaining += bytes;
+        return true;
+    }
+
+    synchronized long remaining(Claim claim) {
+        return claim.remaining;
+    }
+
+    /** Returns what a claim still holds. */
+    synchronized void cancel(Claim claim) {
+        reserved -= claim.remaining;
+        claim.remaining = 0;
+        claim.cancelled = true;
+    }
+
+    synchronized boolean isIdle() {
+        return held == 0 && reserved == 0;
+    }
+}

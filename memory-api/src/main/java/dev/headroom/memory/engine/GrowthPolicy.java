@@ -1,0 +1,32 @@
+package dev.headroom.memory.engine;
+
+/**
+ * How much to take from the driver when a request does not fit: what is needed, and a little ahead so that small requests
+ * share a driver call, but never more than a segment or a sixteenth of what is in use beyond the need. Pure.
+ */
+final class GrowthPolicy {
+
+    /** One segment: large enough to serve thousands of small buffers, small enough to waste on a 2 GiB device. */
+    static final long SEGMENT_BYTES = 32L << 20;
+
+    private static final int AHEAD_SHARE = 16;
+
+    private GrowthPolicy() {}
+
+    /** Bytes worth having when {@code needed} are missing and {@code live} are in use, up to {@code largest}. */
+    static long preferred(long needed, long live, long largest) {
+        long ahead = Math.max(SEGMENT_BYTES, live / AHEAD_SHARE);
+        return Math.max(needed, Math.min(ahead, largest));
+    }
+
+    /** The next smaller wish after a refusal: half, but not less than needed. */
+    static long smaller(long wish, long needed) {
+        return Math.max(needed, wish / 2);
+    }
+
+    /** The smallest multiple of a power of two that is not below {@code bytes}; {@code Long.MAX_VALUE} on overflow. */
+    static long roundUp(long bytes, long powerOfTwo) {
+        long rounded = bytes + (powerOfTwo - 1) & -powerOfTwo;
+        return rounded < bytes ? Long.MAX_VALUE : rounded;
+    }
+}

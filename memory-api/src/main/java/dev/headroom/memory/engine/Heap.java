@@ -1,0 +1,406 @@
+package dev.headroom.memory.engine;
+
+import dev.headroom.memory.AllocationRequest;
+import dev.headroom.memory.MemoryKind;
+import dev.headroom.memory.spi.BlockRequest;
+import dev.headroom.memory.spi.DriverBlock;
+import dev.headroom.memory.spi.DriverException;
+import dev.headroom.memory.spi.KindTraits;
+import dev.headroom.memory.spi.VirtualMemory;
+import java.time.Duration;
+import java.util.List;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One kind of memory on one device: takes it from the driver and gives it back. What it holds is in its {@link BlockList}. Only
+ * one thread at a time grows or trims it, in a {@link SingleFlight}; hits do not pass there. Thread-safe.
+ */
+final class Heap {
+
+    /** Rounds of making room and taking memory that other threads use up first, before giving in. */
+    private static final int ATTEMPTS = 8;
+
+    /** Each round gives back 4 times more than the one before; the last but one everything. */
+    private static final int MORE_BITS = 2;
+
+    /**
+     * Why a heap did not grow.
+     *
+     * @param neededBytes what it had to take
+     * @param allowance   what the budget said
+     * @param cause       the driver's refusal, if the budget agreed and the driver did not
+     */
+    record Refusal(
+            long neededBytes,
+            BudgetRule.Allowance allowance,
+            @Nullable DriverException cause) {
+
+        /** What would have to become free. */
+        long missingBytes() {
+            return cause != null ? neededBytes : allowance.missingBytes(neededBytes);
+        }
+    }
+
+    /**
+     * How an attempt to grow ended: with a place, or with a refusal, or with neither where other threads were faster.
+     *
+     * @param place   where the buffer lies now
+     * @param refusal why there is none
+     */
+    record Attempt(
+            BlockList.@Nullable Place place, @Nullable Refusal refusal) {}
+
+    private final DeviceSession session;
+    private final MemoryKind kind;
+    private final KindTraits traits;
+    private final Accountant accountant;
+    private final String name;
+    private final boolean growsAhead;
+    /** What sizes of blocks are multiples of. */
+    private final long blockUnit;
+    /** What sizes and places of pieces of ranges are multiples of. */
+    private final long pieceUnit;
+
+    private final BlockList blocks;
+    private final SingleFlight flight = new SingleFlight();
+    private final @Nullable VirtualMemory ranges;
+
+    // Used in a flight only.
+    private boolean reserves = true;
+    private long keptBytes;
+
+    /**
+     * An empty heap.
+     *
+     * @param session    the device
+     * @param kind       the kind, supported there
+     * @param accountant books what it takes
+     * @param name       for the driver's debugging tools
+     * @param counters   shared by the heaps of a pool
+     * @param growsAhead whether it takes a little more than needed
+     */
+    Heap(
+            DeviceSession session,
+            MemoryKind kind,
+            Accountant accountant,
+            String name,
+            PoolCounters counters,
+            boolean growsAhead) {
+        this.session = session;
+        this.kind = kind;
+        this.traits = session.driver().traits(kind);
+        this.accountant = accountant;
+        this.name = name;
+        this.growsAhead = growsAhead;
+        this.ranges = session.driver()
+                .virtualMemory()
+                .filter(memory -> memory.supports(kind))
+                .orElse(null);
+        this.blockUnit = Math.max(Tlsf.DEFAULT_GRANULE, traits.granularity());
+        this.pieceUnit = ranges == null ? blockUnit : Math.max(Tlsf.DEFAULT_GRANULE, ranges.granularity());
+        this.blocks = new BlockList(counters, pieceUnit);
+    }
+
+    KindTraits traits() {
+        return traits;
+    }
+
+    Accountant accountant() {
+        return accountant;
+    }
+
+    BlockList blocks() {
+        return blocks;
+    }
+
+    /** The largest buffer the device itself allows, whatever is free. */
+    long largestBlock() {
+        return traits.maxBlockBytes() / blockUnit * blockUnit;
+    }
+
+    /**
+     * Takes memory from the driver until the request fits. Gives idle memory back first where only that makes room for what is
+     * needed.
+     *
+     * @param bytes      how much
+     * @param alignment  where it may begin
+     * @param claim      the reservation to use first
+     * @param patience   how long to wait for another thread that is growing
+     * @param neighbours other heaps whose idle memory counts against the same budget
+     */
+    Attempt grow(long bytes, long alignment, DomainLedger.Claim claim, Duration patience, List<Heap> neighbours)
+            throws DriverException {
+        if (!flight.begin(patience)) {
+            return refusal(bytes);
+        }
+        try {
+            Attempt attempt = new Attempt(blocks.hit(bytes, alignment), null);
+            for (int round = 0; attempt.place() == null && round < ATTEMPTS; round++) {
+                attempt = growOnce(bytes, alignment, claim);
+                if (attempt.refusal() != null && !makeRoom(attempt.refusal(), round, neighbours)) {
+                    return attempt;
+                }
+            }
+            return attempt.place() != null || attempt.refusal() != null ? attempt : refusal(bytes);
+        } finally {
+            flight.end();
+        }
+    }
+
+    /** Gives back about so many idle bytes, waiting its turn. Returns what is gone. */
+    long trim(long wantedBytes, Duration patience) {
+        if (!flight.begin(patience)) {
+            return 0;
+        }
+        try {
+            return trimInFlight(wantedBytes);
+        } finally {
+            flight.end();
+        }
+    }
+
+    /**
+     * Gives everything back, buffers or not. The caller has made sure that nobody uses them. False if a driver call has not
+     * come back for so long that the memory is left alone.
+     */
+    boolean close(Duration patience) {
+        if (!flight.begin(patience)) {
+            return false;
+        }
+        try {
+            VirtualMemory memory = session.driver().virtualMemory().orElse(null);
+            for (BlockList.Owned block : blocks.close()) {
+                session.giveBack(
+                        () -> block.range() && memory != null
+                                ? memory.release(block.memory())
+                                : session.driver().free(block.memory()),
+                        block.heldBytes());
+                accountant.release(block.heldBytes());
+            }
+            accountant.release(keptBytes); // the driver is closed next, and takes them along
+            keptBytes = 0;
+            return true;
+        } finally {
+            flight.end();
+        }
+    }
+
+    private Attempt growOnce(long bytes, long alignment, DomainLedger.Claim claim) throws DriverException {
+        VirtualMemory memory = ranges;
+        if (memory != null) {
+            Tlsf.Growth growth = blocks.planGrowth(bytes, alignment);
+            if (growth == null && reserves && reserveRange(memory, bytes, alignment)) {
+                growth = blocks.planGrowth(bytes, alignment);
+            }
+            if (growth != null) {
+                return takePieces(memory, growth, bytes, alignment, claim);
+            }
+        }
+        return takeBlock(bytes, alignment, claim);
+    }
+
+    /** Reserves addresses for as much as the device has. False where only plain blocks work. */
+    private boolean reserveRange(VirtualMemory memory, long bytes, long alignment) throws DriverException {
+        long total = accountant.read().budget().totalBytes();
+        long size = GrowthPolicy.roundUp(Math.max(total, GrowthPolicy.roundUp(bytes, alignment)), pieceUnit);
+        try {
+            blocks.addRange(memory.reserve(size, kind), size);
+            return true;
+        } catch (DriverException e) {
+            if (e.kind() == DriverException.Kind.DEVICE_LOST || e.kind() == DriverException.Kind.UNEXPECTED) {
+                throw e;
+            }
+            reserves = e.kind() == DriverException.Kind.OUT_OF_MEMORY;
+            return false; // no addresses to be had this way; plain blocks need none
+        }
+    }
+
+    /** Something to be taken from the driver. */
+    @FunctionalInterface
+    private interface Taking {
+        BlockList.@Nullable Place take() throws DriverException;
+    }
+
+    /** Books, takes, and unbooks if taking failed. The refusal is empty if the driver agreed. */
+    private Attempt booked(long size, long needed, BudgetRule.Reading reading, DomainLedger.Claim claim, Taking taking)
+            throws DriverException {
+        Accountant.Grant grant = accountant.tryGrant(size, reading, claim);
+        if (grant == null) {
+            return new Attempt(null, new Refusal(needed, accountant.allowance(reading), null));
+        }
+        DriverException refused;
+        boolean settled = false;
+        try {
+            BlockList.Place place = taking.take();
+            grant.settle();
+            settled = true;
+            return new Attempt(place, null);
+        } catch (DriverException e) {
+            if (e.kind() != DriverException.Kind.OUT_OF_MEMORY) {
+                throw e;
+            }
+            refused = e;
+        } finally {
+            if (!settled) {
+                grant.undo();
+            }
+        }
+        return new Attempt(
+                null, new Refusal(needed, accountant.allowance(reading), refused)); // as if nothing was booked
+    }
+
+    private Attempt takePieces(
+            VirtualMemory memory, Tlsf.Growth growth, long bytes, long alignment, DomainLedger.Claim claim)
+            throws DriverException {
+        long needed = growth.missingBytes();
+        BudgetRule.Reading reading = accountant.read();
+        for (long wish = wish(needed); ; wish = GrowthPolicy.smaller(wish, needed)) {
+            List<BlockList.Piece> pieces = blocks.holes(growth, wish - needed);
+            long size = pieces.stream().mapToLong(BlockList.Piece::byteSize).sum();
+            Attempt attempt = booked(size, needed, reading, claim, () -> {
+                commitAll(memory, pieces);
+                return blocks.addPieces(pieces, bytes, alignment);
+            });
+            if (attempt.refusal() == null || size <= needed) {
+                return attempt;
+            }
+        }
+    }
+
+    /** Commits all pieces or none. */
+    private void commitAll(VirtualMemory memory, List<BlockList.Piece> pieces) throws DriverException {
+        int done = 0;
+        try {
+            for (BlockList.Piece piece : pieces) {
+                memory.commit(piece.memory(), piece.byteOffset(), piece.byteSize());
+                done++;
+            }
+        } catch (DriverException e) {
+            session.note(e); // what to do with the others depends on it
+            throw e;
+        } finally {
+            if (done < pieces.size()) {
+                pieces.subList(0, done).forEach(piece -> rollBack(memory, piece));
+            }
+        }
+    }
+
+    private boolean decommitted(VirtualMemory memory, BlockList.Piece piece) {
+        return session.giveBack(
+                () -> memory.decommit(piece.memory(), piece.byteOffset(), piece.byteSize()), piece.byteSize());
+    }
+
+    private void rollBack(VirtualMemory memory, BlockList.Piece piece) {
+        // Of a lost device the range goes as a whole when the pool is closed.
+        if (session.isLost() || !decommitted(memory, piece)) {
+            blocks.strand(piece);
+            accountant.keep(piece.byteSize());
+        }
+    }
+
+    private Attempt takeBlock(long bytes, long alignment, DomainLedger.Claim claim) throws DriverException {
+        long needed = GrowthPolicy.roundUp(bytes, blockUnit);
+        BudgetRule.Reading reading = accountant.read();
+        for (long wish = wish(needed); ; wish = GrowthPolicy.smaller(wish, needed)) {
+            long size = GrowthPolicy.roundUp(wish, blockUnit);
+            Attempt attempt = booked(size, needed, reading, claim, () -> {
+                return enter(session.driver().allocate(blockRequest(size)), size, bytes, alignment);
+            });
+            if (attempt.refusal() == null || wish <= needed) {
+                return attempt;
+            }
+        }
+    }
+
+    private BlockList.@Nullable Place enter(DriverBlock memory, long size, long bytes, long alignment) {
+        boolean entered = false;
+        try {
+            BlockList.Place place = blocks.addBlock(memory, size, bytes, alignment);
+            entered = true;
+            return place;
+        } finally {
+            if (!entered) { // the Java heap is full, or the book is
+                if (!session.giveBack(() -> session.driver().free(memory), size)) {
+                    accountant.keep(size);
+                    keptBytes += size;
+                }
+            }
+        }
+    }
+
+    /** Blocks begin where every alignment a buffer may ask for is met, so that offsets in them are all that counts. */
+    private BlockRequest blockRequest(long size) {
+        return new BlockRequest(size, Math.max(traits.baseAlignment(), AllocationRequest.MAX_ALIGNMENT), kind, name);
+    }
+
+    private long wish(long needed) {
+        return growsAhead
+                ? GrowthPolicy.preferred(needed, blocks.figures().usedBytes(), Math.max(needed, largestBlock()))
+                : needed;
+    }
+
+    private Attempt refusal(long bytes) throws DriverException {
+        return new Attempt(null, new Refusal(bytes, accountant.allowance(accountant.read()), null));
+    }
+
+    /**
+     * Whether giving idle memory back makes a refused growth possible; if so, it is given back. What is missing is only a first
+     * guess: the pages given back may be those the growth was planned around, and a system that is short of memory says 0 is
+     * free, not how far it is below.
+     */
+    private boolean makeRoom(Refusal refusal, int round, List<Heap> neighbours) {
+        long missing = refusal.missingBytes();
+        long idle = Stream.concat(Stream.of(this), neighbours.stream())
+                .mapToLong(heap -> heap.blocks.idleBytes())
+                .sum();
+        boolean helps = refusal.cause() != null ? idle > 0 : idle >= missing;
+        if (!helps) {
+            return false;
+        }
+        long wanted = round < ATTEMPTS - 2 ? missing << (MORE_BITS * round) : Long.MAX_VALUE;
+        long gone = trimInFlight(wanted);
+        for (Heap neighbour : neighbours) {
+            gone += gone < wanted ? neighbour.trimIfNobodyElse(wanted - gone) : 0;
+        }
+        return gone > 0;
+    }
+
+    /** As {@link #trim}, but never waits: the caller is in a flight of its own, and two that wait for each other never end. */
+    private long trimIfNobodyElse(long wantedBytes) {
+        if (!flight.tryBegin()) {
+            return 0;
+        }
+        try {
+            return trimInFlight(wantedBytes);
+        } finally {
+            flight.end();
+        }
+    }
+
+    private long trimInFlight(long wantedBytes) {
+        long gone = 0;
+        for (BlockList.Owned block : blocks.detachIdleBlocks(wantedBytes)) {
+            if (session.giveBack(() -> session.driver().free(block.memory()), block.heldBytes())) {
+                accountant.release(block.heldBytes());
+                gone += block.heldBytes();
+            } else {
+                keptBytes += block.heldBytes();
+            }
+        }
+        return ranges == null ? gone : gone + decommitIdle(ranges, wantedBytes - gone);
+    }
+
+    private long decommitIdle(VirtualMemory memory, long wantedBytes) {
+        long gone = 0;
+        for (BlockList.Piece piece : blocks.shutIdlePieces(wantedBytes)) {
+            // What is not gone stays shut; of a lost device the range goes as a whole when the pool is closed.
+            if (!session.isLost() && decommitted(memory, piece)) {
+                blocks.unbacked(piece);
+                accountant.release(piece.byteSize());
+                gone += piece.byteSize();
+            }
+        }
+        return gone;
+    }
+}

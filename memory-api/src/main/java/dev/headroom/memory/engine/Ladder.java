@@ -1,0 +1,193 @@
+package dev.headroom.memory.engine;
+
+import dev.headroom.memory.AllocationRequest;
+import dev.headroom.memory.GpuMemoryPool;
+import dev.headroom.memory.MemoryPressure;
+import dev.headroom.memory.PressureListener;
+import dev.headroom.memory.spi.DriverException;
+import java.time.Duration;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicLong;
+
+/** The way every shortage takes, and how often each {@link Rung} of it yielded the bytes. Thread-safe. */
+final class Ladder {
+
+    /** Bound while a listener is asked: what it allocates itself asks nobody, or a shortage would ask for ever. */
+    private static final ScopedValue<Boolean> ASKING = ScopedValue.newInstance();
+
+    private static final System.Logger LOG = System.getLogger("dev.headroom.memory");
+
+    private final GpuMemoryPool pool;
+    private final HeapSet heaps;
+    private final ReclaimQueue reclaim;
+    private final DomainLedger.Member self;
+    private final Refusals refusals;
+    private final Duration patience;
+    private final List<PressureListener> listeners = new CopyOnWriteArrayList<>();
+    private final Map<Rung, AtomicLong> yields = new EnumMap<>(Rung.class);
+
+    /**
+     * A ladder for one pool.
+     *
+     * @param pool     what listeners are told
+     * @param heaps    where memory comes from
+     * @param reclaim  closed buffers with work pending
+     * @param self     this pool among the members of its domains
+     * @param refusals says no
+     * @param patience how long pending work and growing threads are waited for
+     */
+    Ladder(
+            GpuMemoryPool pool,
+            HeapSet heaps,
+            ReclaimQueue reclaim,
+            DomainLedger.Member self,
+            Refusals refusals,
+            Duration patience) {
+        this.pool = pool;
+        this.heaps = heaps;
+        this.reclaim = reclaim;
+        this.self = self;
+        this.refusals = refusals;
+        this.patience = patience;
+        for (Rung rung : Rung.values()) {
+            yields.put(rung, new AtomicLong());
+        }
+    }
+
+    /**
+     * Finds memory for a request no block had room for: each rung is climbed only if those below did not yield the bytes, and
+     * after each the blocks are searched again.
+     *
+     * @param heap    where the memory is to come from
+     * @param request what is wanted
+     * @param claim   the reservation to use first
+     * @param visit   the caller's use of the pool
+     * @return where the buffer lies
+     * @throws DriverException if the driver fails for another reason than want of memory
+     */
+    BlockList.Place climb(Heap heap, AllocationRequest request, DomainLedger.Claim claim, Visit visit)
+            throws DriverException {
+        requirePossible(heap, request);
+        Heap.Attempt attempt = new Heap.Attempt(null, null);
+        if (reclaim.collect()) {
+            attempt = counted(Rung.COLLECT, search(heap, request));
+        }
+        if (attempt.place() == null) {
+            attempt = grow(Rung.GROW, heap, request, claim);
+        }
+        if (attempt.place() == null && listenersGiveBack(heap, missing(attempt), visit)) {
+            attempt = grow(Rung.LISTENERS, heap, request, claim);
+        }
+        long deadline = System.nanoTime() + patience.toNanos();
+        while (attempt.place() == null && reclaim.awaitAny(Duration.ofNanos(deadline - System.nanoTime()))) {
+            attempt = grow(Rung.WAIT, heap, request, claim);
+        }
+        if (attempt.place() == null) {
+            attempt = grow(Rung.RETRY, heap, request, claim);
+        }
+        BlockList.Place place = attempt.place();
+        if (place == null) {
+            throw refusals.outOfMemory(heap, request, attempt.refusal());
+        }
+        return place;
+    }
+
+    void add(PressureListener listener) {
+        listeners.add(Objects.requireNonNull(listener, "listener"));
+    }
+
+    void remove(PressureListener listener) {
+        listeners.remove(Objects.requireNonNull(listener, "listener"));
+    }
+
+    /** The rung yielded. */
+    void count(Rung rung) {
+        counter(rung).incrementAndGet();
+    }
+
+    /** How often the rung yielded. */
+    long yields(Rung rung) {
+        return counter(rung).get();
+    }
+
+    private void requirePossible(Heap heap, AllocationRequest request) throws DriverException {
+        long largest = heap.largestBlock();
+        if (request.byteSize() > largest) {
+            throw refusals.overLargestBlock(request, largest);
+        }
+        BudgetRule.Allowance allowance =
+                heap.accountant().allowance(heap.accountant().read());
+        if (request.byteSize() > allowance.ceilingBytes()) {
+            throw refusals.overCeiling(request, allowance);
+        }
+    }
+
+    private static Heap.Attempt search(Heap heap, AllocationRequest request) {
+        return new Heap.Attempt(heap.blocks().hit(request.byteSize(), request.byteAlignment()), null);
+    }
+
+    /** Takes more; if that is refused, once more with some and then with all of what sibling pools do not use now. */
+    private Heap.Attempt grow(Rung rung, Heap heap, AllocationRequest request, DomainLedger.Claim claim)
+            throws DriverException {
+        Heap.Attempt attempt = counted(rung, growAlone(heap, request, claim));
+        DomainLedger ledger = heap.accountant().ledger();
+        if (attempt.place() == null && ledger.collectIdle(missing(attempt), self) > 0) {
+            attempt = counted(Rung.SIBLINGS, growAlone(heap, request, claim));
+        }
+        // What is missing is only a guess where the system says 0 is free, and not how far it is below.
+        if (attempt.place() == null && ledger.collectIdle(Long.MAX_VALUE, self) > 0) {
+            attempt = counted(Rung.SIBLINGS, growAlone(heap, request, claim));
+        }
+        return attempt;
+    }
+
+    private Heap.Attempt growAlone(Heap heap, AllocationRequest request, DomainLedger.Claim claim)
+            throws DriverException {
+        return heap.grow(request.byteSize(), request.byteAlignment(), claim, patience, heaps.neighbours(heap));
+    }
+
+    private boolean listenersGiveBack(Heap heap, long missing, Visit visit) throws DriverException {
+        if (listeners.isEmpty() || ASKING.isBound()) {
+            return false;
+        }
+        MemoryPressure pressure = heap.accountant().pressure(heap.accountant().read());
+        visit.leave();
+        long left = missing;
+        for (PressureListener listener : listeners) {
+            left -= ask(listener, pressure, Math.max(0, left));
+        }
+        visit.enter();
+        reclaim.collect();
+        return true; // what they say is a hint; the search tells
+    }
+
+    private long ask(PressureListener listener, MemoryPressure pressure, long missing) {
+        try {
+            long given = ScopedValue.where(ASKING, true).call(() -> listener.onPressure(pool, pressure, missing));
+            return Math.max(0, given);
+        } catch (RuntimeException e) {
+            LOG.log(System.Logger.Level.WARNING, "a pressure listener of " + pool + " failed", e);
+            return 0;
+        }
+    }
+
+    private static long missing(Heap.Attempt attempt) {
+        Heap.Refusal refusal = attempt.refusal();
+        return refusal == null ? 0 : refusal.missingBytes();
+    }
+
+    private Heap.Attempt counted(Rung rung, Heap.Attempt attempt) {
+        if (attempt.place() != null) {
+            count(rung);
+        }
+        return attempt;
+    }
+
+    private AtomicLong counter(Rung rung) {
+        return Objects.requireNonNull(yields.get(rung));
+    }
+}

@@ -1,0 +1,616 @@
+package dev.headroom.memory.engine;
+
+import dev.headroom.memory.AllocationRequest;
+import dev.headroom.memory.AllocationTooLargeException;
+import dev.headroom.memory.AllocationTracker;
+import dev.headroom.memory.BufferClosedException;
+import dev.headroom.memory.BufferId;
+import dev.headroom.memory.BufferLocation;
+import dev.headroom.memory.BufferMetadata;
+import dev.headroom.memory.ByteSize;
+import dev.headroom.memory.DeviceBuffer;
+import dev.headroom.memory.DeviceOutOfMemoryException;
+import dev.headroom.memory.FallbackBuffer;
+import dev.headroom.memory.GpuDevice;
+import dev.headroom.memory.GpuMemoryException;
+import dev.headroom.memory.GpuMemoryPool;
+import dev.headroom.memory.MemoryBudget;
+import dev.headroom.memory.MemoryConfig;
+import dev.headroom.memory.MemoryKind;
+import dev.headroom.memory.MemoryPressure;
+import dev.headroom.memory.MemoryStats;
+import dev.headroom.memory.PressureListener;
+import dev.headroom.memory.spi.DeviceDriver;
+import dev.headroom.memory.spi.DriverException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The engine's pool for one device. The conductor only: memory comes from the {@link HeapSet}, on shortage by way of the
+ * {@link Ladder}; bytes are moved by the {@link CopyEngine}; what is closed while work is pending waits in the
+ * {@link ReclaimQueue}.
+ */
+public final class PoolEngine implements GpuMemoryPool, BufferHome {
+
+    private static final System.Logger LOG = System.getLogger("dev.headroom.memory");
+
+    /** Time between two looks whether all uses have ended. */
+    private static final Duration LOOK = Duration.ofMillis(1);
+
+    private final DeviceSession session;
+    private final PoolSetting setting;
+    private final Domains.Lease domain;
+    private final HeapSet heaps;
+    private final Ladder ladder;
+    private final Waiter waiter;
+    private final ReclaimQueue reclaim;
+    private final StagingRing upload;
+    private final StagingRing readback;
+    private final CompletionPump pump;
+    private final CopyEngine copies;
+    private final UserFences fences;
+    private final LeakTracker leaks;
+    private final Refusals refusals;
+    private final DomainLedger.Member member = this::giveBack;
+    private final UseCount uses = new UseCount();
+    private final AtomicBoolean closing = new AtomicBoolean();
+    private volatile boolean gone;
+    private volatile boolean abandoned;
+    private final AtomicLong fallbacks = new AtomicLong();
+    private final AtomicLong fallbackBytes = new AtomicLong();
+
+    private PoolEngine(DeviceSession session, PoolSetting setting, Domains.Lease domain) throws DriverException {
+        MemoryConfig config = setting.config();
+        Duration patience = config.waitTimeout();
+        this.session = session;
+        this.setting = setting;
+        this.domain = domain;
+        this.heaps = new HeapSet(session, setting, domain.ledger());
+        this.waiter = new Waiter(session);
+        this.reclaim = new ReclaimQueue(waiter);
+        this.leaks = new LeakTracker(config.tracking(), setting.clock());
+        this.refusals = new Refusals(session.device(), setting.limit().isPresent(), this::stats, leaks);
+        this.ladder = new Ladder(this, heaps, reclaim, member, refusals, patience);
+        this.upload =
+                new StagingRing(session, heaps.forStaging(MemoryKind.UPLOAD), config.stagingBytes(), patience, waiter);
+        this.readback = new StagingRing(
+                session, heaps.forStaging(MemoryKind.READBACK), config.stagingBytes(), patience, waiter);
+        this.pump = new CompletionPump(session, waiter);
+        this.copies = new CopyEngine(session, upload, readback, pump, waiter, config.closeTimeout());
+        this.fences = new UserFences(session, waiter);
+        heaps.ledgers().forEach(ledger -> ledger.join(member));
+    }
+
+    /**
+     * Opens a pool on an open driver, which it owns from then on, also if this fails.
+     *
+     * @param driver  the driver
+     * @param setting what the pool needs from outside
+     * @return the pool
+     */
+    public static PoolEngine open(DeviceDriver driver, PoolSetting setting) {
+        DeviceSession session = new DeviceSession(driver);
+        Domains.Lease domain = Domains.lease(driver.device());
+        PoolEngine pool = null;
+        try {
+            pool = new PoolEngine(session, setting, domain);
+        } catch (DriverException e) {
+            throw session.failed("opening the device", e);
+        } finally {
+            if (pool == null) {
+                domain.close();
+                session.letGo(driver::close);
+            }
+        }
+        if (setting.config().preAllocate()) {
+            pool.preAllocate(setting.config().preAllocateSizes());
+        }
+        return pool;
+    }
+
+    // What users see.
+
+    @Override
+    public GpuDevice device() {
+        return session.device();
+    }
+
+    @Override
+    public DeviceBuffer allocate(AllocationRequest request) {
+        return allocate(request, new DomainLedger.Claim());
+    }
+
+    @Override
+    public FallbackBuffer allocateWithFallback(AllocationRequest request) {
+        return allocateWithFallback(request, new DomainLedger.Claim());
+    }
+
+    @Override
+    public MemoryStats stats() {
+        return heaps.stats(fallbacks.get(), reclaim.size());
+    }
+
+    @Override
+    public MemoryBudget budget() {
+        return asking(
+                accountant -> accountant.read().budget().readAt(setting.clock().getAsLong()));
+    }
+
+    @Override
+    public long usableBytes() {
+        return asking(accountant -> accountant.allowance(accountant.read()).usableBytes());
+    }
+
+    @Override
+    public MemoryPressure pressure() {
+        return asking(accountant -> accountant.pressure(accountant.read()));
+    }
+
+    @Override
+    public void clearPool() {
+        shrink();
+    }
+
+    @Override
+    public long shrink() {
+        begin();
+        try {
+            session.requireAlive();
+            reclaim.collect();
+            return heaps.trim(setting.config().waitTimeout());
+        } finally {
+            end();
+        }
+    }
+
+    @Override
+    public void addPressureListener(PressureListener listener) {
+        ladder.add(listener);
+    }
+
+    @Override
+    public void removePressureListener(PressureListener listener) {
+        ladder.remove(listener);
+    }
+
+    @Override
+    public Optional<AllocationTracker> tracker() {
+        return leaks.tracker();
+    }
+
+    @Override
+    public boolean awaitIdle(Duration timeout) {
+        return asking(accountant -> session.driver().awaitIdle(timeout));
+    }
+
+    @Override
+    public void close() {
+        if (closing.getAndSet(true)) {
+            return;
+        }
+        Duration patience = setting.config().closeTimeout();
+        uses.closeOnce();
+        boolean quiet = awaitUses(patience)
+                && awaitDevice(patience)
+                && copies.awaitVisitors(patience)
+                && awaitPending(patience);
+        pump.close();
+        MemoryStats last = stats();
+        boolean givenBack = quiet && giveEverythingBack(patience);
+        reportLeaks(last, givenBack);
+        if (givenBack) {
+            reportQuarantine();
+        } else {
+            abandoned = true;
+            String why = session.isLost()
+                    ? " no longer says whether it is working"
+                    : " is still working after " + patience.toSeconds() + " s";
+            LOG.log(
+                    System.Logger.Level.WARNING,
+                    () -> session.device() + why + ": its memory is left to the operating system");
+        }
+        heaps.ledgers().forEach(ledger -> ledger.leave(member));
+        domain.close();
+        gone = true;
+    }
+
+    @Override
+    public String toString() {
+        return session.device().id() + " pool";
+    }
+
+    // What the engine sees.
+
+    /**
+     * How much this pool may still take, for selection.
+     *
+     * @return the figures and the margins in words
+     * @throws DriverException if the driver does not answer
+     */
+    public BackendSelector.Room room() throws DriverException {
+        begin();
+        try {
+            session.requireAnswering();
+            Heap heap = heaps.primary();
+            Accountant accountant = heap.accountant();
+            long idle = heap.blocks().idleBytes()
+                    + heaps.neighbours(heap).stream()
+                            .mapToLong(other -> other.blocks().idleBytes())
+                            .sum();
+            BudgetRule.Reading reading = accountant.read();
+            BudgetRule.Allowance allowance = accountant.allowance(reading);
+            String terms = allowance.terms();
+            return new BackendSelector.Room(
+                    reading.budget(),
+                    accountant.usableWithout(idle, reading),
+                    idle == 0 ? terms : terms + "; " + ByteSize.format(idle) + " idle in this pool",
+                    allowance::cure);
+        } finally {
+            end();
+        }
+    }
+
+    /**
+     * Whether a close has finished.
+     *
+     * @return true if nothing is left to be closed
+     */
+    public boolean isClosed() {
+        return gone;
+    }
+
+    /**
+     * Whether a close had to leave the driver open, because work may be under way in it.
+     *
+     * @return true if the backend must not be closed either
+     */
+    public boolean isAbandoned() {
+        return abandoned;
+    }
+
+    /** Sets bytes aside on this pool's device. */
+    DomainLedger.Claim reserve(long bytes) {
+        return asking(accountant -> {
+            DomainLedger.Claim claim = new DomainLedger.Claim();
+            BudgetRule.Reading reading = accountant.read();
+            boolean done = accountant.tryReserve(bytes, reading, claim);
+            long missing = accountant.allowance(reading).missingBytes(bytes);
+            if (!done && ledger().collectIdle(missing, null) > 0) {
+                reading = accountant.read();
+                done = accountant.tryReserve(bytes, reading, claim);
+            }
+            // What is missing is only a guess where the free figure lags, or says 0 and not how far it is below.
+            if (!done && ledger().collectIdle(Long.MAX_VALUE, null) > 0) {
+                reading = accountant.read();
+                done = accountant.tryReserve(bytes, reading, claim);
+            }
+            if (!done) {
+                throw refusals.outOfMemory(
+                        heaps.primary(),
+                        AllocationRequest.of(bytes),
+                        new Heap.Refusal(bytes, accountant.allowance(reading), null));
+            }
+            return claim;
+        });
+    }
+
+    /** Returns what is still set aside. */
+    void cancel(DomainLedger.Claim claim) {
+        heaps.primary().accountant().cancel(claim);
+    }
+
+    DomainLedger ledger() {
+        return heaps.primary().accountant().ledger();
+    }
+
+    DeviceBuffer allocate(AllocationRequest request, DomainLedger.Claim claim) {
+        Heap heap = heaps.of(request.kind());
+        if (uses.isClosed()) { // a pool whose memory had to be left alone still has room in its blocks
+            throw new BufferClosedException(this + " is closed");
+        }
+        session.requireAlive();
+        BlockList.Place place = heap.blocks().hit(request.byteSize(), request.byteAlignment());
+        if (place == null) {
+            boolean paysFromClaim = heap.accountant().ledger().equals(ledger());
+            try (Visit visit = new Visit(this)) {
+                place = ladder.climb(heap, request, paysFromClaim ? claim : new DomainLedger.Claim(), visit);
+            } catch (DriverException e) {
+                throw session.failed("allocating " + ByteSize.format(request.byteSize()), e);
+            }
+        }
+        return opened(new EngineBuffer(this, heap, place, request), request);
+    }
+
+    FallbackBuffer allocateWithFallback(AllocationRequest request, DomainLedger.Claim claim) {
+        try {
+            return FallbackBuffer.onDevice(allocate(request, claim));
+        } catch (DeviceOutOfMemoryException | AllocationTooLargeException refusal) {
+            return fallBack(request, refusal);
+        }
+    }
+
+    /** How often a rung yielded the bytes. */
+    long yields(Rung rung) {
+        return ladder.yields(rung);
+    }
+
+    /** Bytes the host stood in for. */
+    long fallbackBytes() {
+        return fallbackBytes.get();
+    }
+
+    CompletionPump pump() {
+        return pump;
+    }
+
+    HeapSet heaps() {
+        return heaps;
+    }
+
+    /** Whether no transfer holds staging memory; for tests. */
+    boolean isStagingIdle() {
+        return upload.isIdle() && readback.isIdle();
+    }
+
+    /** Checks the bookkeeping against itself; for tests. */
+    void validate() {
+        heaps.all().forEach(heap -> heap.blocks().validate());
+    }
+
+    // What buffers need.
+
+    @Override
+    public GpuMemoryPool pool() {
+        return this;
+    }
+
+    @Override
+    public DeviceSession session() {
+        return session;
+    }
+
+    @Override
+    public CopyEngine copies() {
+        return copies;
+    }
+
+    @Override
+    public UserFences fences() {
+        return fences;
+    }
+
+    @Override
+    public Waiter waiter() {
+        return waiter;
+    }
+
+    @Override
+    public BufferLocation location() {
+        return backendName().equals("cpu") ? BufferLocation.CPU : BufferLocation.GPU;
+    }
+
+    @Override
+    public void begin() {
+        if (!uses.acquire()) {
+            throw new BufferClosedException(this + " is closed");
+        }
+    }
+
+    @Override
+    public void end() {
+        uses.release();
+    }
+
+    @Override
+    public void recycle(Extent extent, @Nullable BufferId tracked) {
+        if (tracked != null) {
+            leaks.closed(tracked);
+        }
+        Point.Pending pending = extent.pending();
+        if (pending == null || finished(pending)) {
+            extent.heap().blocks().free(extent.node());
+        } else {
+            reclaim.add(extent.heap().blocks(), extent.node(), pending);
+        }
+    }
+
+    @Override
+    public Optional<String> tagOf(BufferId id) {
+        return leaks.tracker().flatMap(tracker -> tracker.get(id)).flatMap(BufferMetadata::tag);
+    }
+
+    private DeviceBuffer opened(EngineBuffer buffer, AllocationRequest request) {
+        boolean done = false;
+        try {
+            if (leaks.wants()) {
+                buffer.markTracked();
+                leaks.opened(buffer.id(), buffer.byteSize(), location(), request.tag());
+            }
+            if (request.zero()) {
+                buffer.fill(0, buffer.byteSize(), (byte) 0);
+            }
+            done = true;
+            return buffer;
+        } finally {
+            if (!done) {
+                buffer.close();
+            }
+        }
+    }
+
+    /** The top of the ladder: host memory, where that is allowed and is not the memory that ran out. */
+    private FallbackBuffer fallBack(AllocationRequest request, GpuMemoryException refusal) {
+        GpuMemoryPool host = hostFor(request, refusal);
+        FallbackBuffer buffer;
+        try {
+            buffer = FallbackBuffer.onHost(host.allocate(request));
+        } catch (GpuMemoryException e) {
+            throw Refusals.withoutHost(refusal, e.getMessage(), e);
+        }
+        ladder.count(Rung.FALLBACK);
+        fallbackBytes.addAndGet(request.byteSize());
+        if (fallbacks.getAndIncrement() == 0) {
+            LOG.log(
+                    System.Logger.Level.INFO,
+                    () -> "host memory stands in for " + session.device() + "; later cases are counted, not logged. "
+                            + refusal.getMessage());
+        }
+        return buffer;
+    }
+
+    private GpuMemoryPool hostFor(AllocationRequest request, GpuMemoryException refusal) {
+        if (!setting.config().cpuFallbackEnabled()) {
+            throw Refusals.withoutHost(refusal, "cpuFallbackEnabled is false", null);
+        }
+        if (!request.fallbackAllowed()) {
+            throw Refusals.withoutHost(refusal, "the request forbids it", null);
+        }
+        GpuMemoryPool host;
+        try {
+            host = setting.fallback().get();
+        } catch (GpuMemoryException e) {
+            throw Refusals.withoutHost(refusal, e.getMessage(), e);
+        }
+        if (host == null) {
+            throw Refusals.withoutHost(
+                    refusal, "there is no other host pool; dev.headroom:memory-cpu-fallback brings one", null);
+        }
+        boolean sameMemory = host instanceof PoolEngine engine
+                && engine.ledger().equals(heaps.of(request.kind()).accountant().ledger());
+        boolean memoryRanOut = refusal instanceof DeviceOutOfMemoryException full
+                && !full.figures().byLimit();
+        if (sameMemory && memoryRanOut) {
+            throw Refusals.withoutHost(refusal, "it is the same memory", null);
+        }
+        return host;
+    }
+
+    /** Idle memory for another pool of the same domain. */
+    private long giveBack(DomainLedger ledger, long wantedBytes) {
+        if (session.isLost() || !uses.acquire()) {
+            return 0;
+        }
+        try {
+            reclaim.collect();
+            return heaps.trim(ledger, wantedBytes, setting.config().waitTimeout());
+        } catch (GpuMemoryException e) {
+            return 0; // our device is lost; that is not the other pool's trouble
+        } finally {
+            end();
+        }
+    }
+
+    private boolean finished(Point.Pending pending) {
+        try {
+            return waiter.allDone(pending); // if not, it is asked again when memory is short
+        } catch (GpuMemoryException lost) {
+            return false;
+        }
+    }
+
+    // Opening and closing.
+
+    private void preAllocate(List<Long> sizes) {
+        List<DeviceBuffer> buffers = new ArrayList<>();
+        boolean done = false;
+        try {
+            sizes.forEach(size -> buffers.add(allocate(AllocationRequest.of(size))));
+            done = true;
+        } finally {
+            buffers.forEach(DeviceBuffer::close);
+            heaps.resetCounters();
+            if (!done) {
+                close();
+            }
+        }
+    }
+
+    private boolean awaitUses(Duration patience) {
+        long deadline = System.nanoTime() + patience.toNanos();
+        boolean interrupted = false;
+        while (!uses.isFinished() && System.nanoTime() < deadline) {
+            try {
+                Thread.sleep(LOOK);
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+        return uses.isFinished();
+    }
+
+    /** Whether the device has come to rest. A failed question proves nothing, so it is asked again. */
+    private boolean awaitDevice(Duration patience) {
+        for (int round = 1; round <= DeviceSession.ASKED && !session.isGone(); round++) {
+            try {
+                return session.awaitIdle(patience);
+            } catch (DriverException | RuntimeException | Error e) {
+                session.doubt(e, round == DeviceSession.ASKED);
+            }
+        }
+        // Nobody can tell whether the device works. Where nothing was left under way, it does not for us.
+        return session.isGone() || !(copies.mayBeBusy() || fences.mayBeBusy());
+    }
+
+    private boolean awaitPending(Duration patience) {
+        try {
+            return reclaim.awaitAll(patience);
+        } catch (GpuMemoryException lost) {
+            return true;
+        }
+    }
+
+    private boolean giveEverythingBack(Duration patience) {
+        reclaim.clear();
+        copies.close();
+        fences.close();
+        boolean all = upload.close(patience);
+        all &= readback.close(patience);
+        all &= heaps.close(patience);
+        if (all) {
+            session.letGo(session.driver()::close);
+        }
+        return all;
+    }
+
+    private void reportLeaks(MemoryStats stats, boolean givenBack) {
+        String report = leaks.report(toString(), stats.activeBuffers(), stats.inUseBytes(), givenBack);
+        if (report != null) {
+            LOG.log(System.Logger.Level.WARNING, report);
+        }
+    }
+
+    private void reportQuarantine() {
+        if (session.quarantined() > 0) {
+            LOG.log(
+                    System.Logger.Level.WARNING,
+                    () -> "%s: the driver did not take back %d blocks, %s in all"
+                            .formatted(device(), session.quarantined(), ByteSize.format(session.quarantinedBytes())));
+        }
+    }
+
+    /** A question to the driver about the pool's own memory. */
+    @FunctionalInterface
+    private interface Question<T> {
+        T ask(Accountant accountant) throws DriverException;
+    }
+
+    private <T> T asking(Question<T> question) {
+        begin();
+        try {
+            session.requireAlive();
+            return question.ask(heaps.primary().accountant());
+        } catch (DriverException e) {
+            throw session.failed("asking the driver", e);
+        } finally {
+            end();
+        }
+    }
+}
