@@ -1,0 +1,247 @@
+package dev.headroom.memory;
+
+import static dev.headroom.memory.Machine.GIB;
+import static dev.headroom.memory.Machine.MIB;
+import static dev.headroom.memory.Machine.backend;
+import static dev.headroom.memory.Machine.card;
+import static dev.headroom.memory.Machine.open;
+import static dev.headroom.memory.Machine.whole;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
+
+import dev.headroom.memory.sim.FaultRule;
+import dev.headroom.memory.sim.FreeFigure;
+import dev.headroom.memory.sim.SimulatedBackend;
+import dev.headroom.memory.spi.DriverException;
+import java.time.Duration;
+import java.util.List;
+import java.util.logging.Level;
+import org.junit.jupiter.api.Test;
+
+/** What an operator reads when memory runs out or leaks. Word by word, so that a change of words is seen. */
+class MessagesTest {
+
+    private static final MemoryConfig DEFAULTS =
+            MemoryConfig.builder().waitTimeout(Duration.ZERO).build();
+
+    private final SimulatedBackend cuda = backend("cuda", card("RTX", 8 * GIB));
+
+    @Test
+    void aLimitRanOut() {
+        try (GpuMemory memory = open(DEFAULTS.toBuilder().limitBytes(4 * GIB).build(), cuda)) {
+            GpuMemoryPool pool = memory.pool(memory.devices().getFirst());
+            DeviceBuffer buffer = pool.allocate(3 * GIB);
+            DeviceOutOfMemoryException refusal = refusal(pool, 2 * GIB);
+            assertThat(refusal).hasNoCause().hasMessage("""
+                    cuda:0 (RTX): 2 GiB wanted, but only 1 GiB more can be had (limit 4 GiB less 3 GiB held by this pool; \
+                    5 GiB free, measured). Largest free range 0 B, 3 GiB in buffers, 3 GiB held from the driver. To make room, \
+                    close buffers (1 open; TrackingLevel.FULL would name them) or raise limitBytes by 1 GiB""");
+            assertThat(refusal.figures())
+                    .isEqualTo(new DeviceOutOfMemoryException.Figures(
+                            "cuda:0", 2 * GIB, 0, 3 * GIB, 3 * GIB, GIB, 4 * GIB, true, 1));
+            buffer.close();
+        }
+    }
+
+    @Test
+    void theFractionRanOut() {
+        MemoryConfig config = DEFAULTS.toBuilder().tracking(TrackingLevel.FULL).build();
+        try (GpuMemory memory = open(config, cuda)) {
+            GpuMemoryPool pool = memory.pool(memory.devices().getFirst());
+            List<DeviceBuffer> buffers = List.of(pool.allocate(3 * GIB), pool.allocate(3 * GIB));
+            DeviceOutOfMemoryException refusal = refusal(pool, 2 * GIB);
+            assertThat(refusal).hasMessage("""
+                    cuda:0 (RTX): 2 GiB wanted, but only 1.20 GiB more can be had (8 GiB x 0.90 less 6 GiB held by this \
+                    process; 2 GiB free, measured, less 512 MiB kept free). Largest free range 0 B, 6 GiB in buffers, 6 GiB held \
+                    from the driver. To make room, close buffers (2 open; tracker() names them) or raise gpuMemoryFraction""");
+            assertThat(refusal.figures().byLimit()).isFalse();
+            buffers.forEach(DeviceBuffer::close);
+        }
+    }
+
+    @Test
+    void otherProcessesHaveIt() {
+        try (GpuMemory memory = open(DEFAULTS, cuda)) {
+            GpuMemoryPool pool = memory.pool(memory.devices().getFirst());
+            cuda.device(0).occupy(7 * GIB);
+            assertThat(refusal(pool, 2 * GIB)).hasMessage("""
+                    cuda:0 (RTX): 2 GiB wanted, but only 512 MiB more can be had (8 GiB x 0.90 less 0 B held by this process; \
+                    1 GiB free, measured, less 512 MiB kept free). Largest free range 0 B, 0 B in buffers, 0 B held from the \
+                    driver. To make room, free 1.50 GiB on the device or lower minFreeBytes""");
+        }
+    }
+
+    @Test
+    void nothingTellsWhatIsFree() {
+        SimulatedBackend mute = backend("opencl", card("mute", 10 * GIB).freeFigure(FreeFigure.unknown()));
+        try (GpuMemory memory = open(DEFAULTS, mute)) {
+            GpuMemoryPool pool = memory.pool(memory.devices().getFirst());
+            DeviceBuffer buffer = pool.allocate(6 * GIB);
+            assertThat(refusal(pool, 3 * GIB)).hasMessage("""
+                    opencl:0 (mute): 3 GiB wanted, but only 2 GiB more can be had (10 GiB x 0.80 less 6 GiB held by this process; \
+                    nothing tells how much is free). Largest free range 0 B, 6 GiB in buffers, 6 GiB held from the driver. To make \
+                    room, close buffers (1 open; TrackingLevel.FULL would name them) or set limitBytes, because nothing tells how \
+                    much is free""");
+            buffer.close();
+        }
+    }
+
+    @Test
+    void theDriverRefused() {
+        try (GpuMemory memory = open(DEFAULTS, cuda)) {
+            GpuMemoryPool pool = memory.pool(memory.devices().getFirst());
+            cuda.faults().add(FaultRule.on("allocate").failing(DriverException.Kind.OUT_OF_MEMORY, 2));
+            DeviceOutOfMemoryException refusal = refusal(pool, 2 * GIB);
+            assertThat(refusal).hasCauseInstanceOf(DriverException.class).hasMessage("""
+                    cuda:0 (RTX): 2 GiB wanted, and the budget allows it (8 GiB x 0.90 less 0 B held by this process; 8 GiB free, \
+                    measured, less 512 MiB kept free), but the driver refused: allocate failed: injected (code 2). Largest free \
+                    range 0 B, 0 B in buffers, 0 B held from the driver. To make room, close other programs on the device""");
+        }
+    }
+
+    @Test
+    void largerThanThePoolCanEverHold() {
+        try (GpuMemory memory = open(DEFAULTS, cuda)) {
+            GpuMemoryPool pool = memory.pool(memory.devices().getFirst());
+            AllocationTooLargeException refusal =
+                    catchThrowableOfType(AllocationTooLargeException.class, () -> pool.allocate(7500 * MIB));
+            assertThat(refusal).hasMessage("""
+                    cuda:0 (RTX): 7.32 GiB wanted, but this pool can never hold more than 7.20 GiB (8 GiB x 0.90 less 0 B held by \
+                    this process; 8 GiB free, measured, less 512 MiB kept free); raise gpuMemoryFraction, or choose a larger \
+                    device""");
+            assertThat(refusal.maxBytes()).isEqualTo(7730941132L);
+        }
+        try (GpuMemory memory = open(DEFAULTS.toBuilder().limitBytes(GIB).build(), cuda)) {
+            GpuMemoryPool pool = memory.pool(memory.devices().getFirst());
+            assertThat(catchThrowableOfType(AllocationTooLargeException.class, () -> pool.allocate(2 * GIB)))
+                    .hasMessage("""
+                            cuda:0 (RTX): 2 GiB wanted, but this pool can never hold more than 1 GiB (limit 1 GiB less 0 B held by \
+                            this pool; 8 GiB free, measured); raise limitBytes""");
+        }
+    }
+
+    @Test
+    void aRefusalChangesNothing() {
+        try (GpuMemory memory = open(DEFAULTS, cuda)) {
+            GpuMemoryPool pool = memory.pool(memory.devices().getFirst());
+            DeviceBuffer buffer = pool.allocate(GIB);
+            MemoryStats before = pool.stats();
+            refusal(pool, 7 * GIB);
+            assertThat(pool.stats()).isEqualTo(before);
+            buffer.close();
+        }
+    }
+
+    // Leaks.
+
+    @Test
+    void aLeakIsCounted() {
+        try (LogCapture log = new LogCapture()) {
+            GpuMemory memory = open(whole(), cuda);
+            GpuMemoryPool pool = memory.pool(memory.devices().getFirst());
+            pool.allocate(GIB);
+            pool.allocate(512 * MIB);
+            pool.allocate(4096).close();
+            memory.close();
+            assertThat(log.messages(Level.WARNING)).containsExactly("""
+                    cuda:0 pool closed with 2 buffers still open, 1.50 GiB in all; the memory was given back
+                      TrackingLevel.COUNT names 0 of them; TrackingLevel.FULL names each with tag, age and the place of its allocation""");
+        }
+        assertThat(cuda.device(0).ledger().isEmpty()).isTrue();
+        cuda.requireNoViolations();
+    }
+
+    @Test
+    void aLeakIsNamedWithTagAgeAndCaller() {
+        long[] now = {0};
+        try (LogCapture log = new LogCapture()) {
+            GpuMemory memory = GpuMemory.builder()
+                    .config(whole().toBuilder().tracking(true).build())
+                    .backend(cuda)
+                    .clock(() -> now[0])
+                    .open();
+            GpuMemoryPool pool = memory.pool(memory.devices().getFirst());
+            DeviceBuffer leaked = leak(pool);
+            now[0] = Duration.ofSeconds(90).toNanos();
+            assertThat(pool.tracker()
+                            .orElseThrow()
+                            .get(leaked.id())
+                            .orElseThrow()
+                            .tag())
+                    .contains("kv cache");
+            memory.close();
+            List<String> lines = log.messages(Level.WARNING).getFirst().lines().toList();
+            assertThat(log.messages(Level.WARNING)).hasSize(1);
+            assertThat(lines.get(0))
+                    .isEqualTo("cuda:0 pool closed with 1 buffer still open, 1 MiB in all; the memory was given back");
+            assertThat(lines.get(1)).isEqualTo("  " + leaked.id() + ", 1 MiB, 'kv cache', open for 90 s");
+            assertThat(lines.get(2))
+                    .as("the caller comes first")
+                    .startsWith("      at ")
+                    .contains("MessagesTest.leak(MessagesTest.java:");
+            assertThat(lines.get(3)).contains("MessagesTest.aLeakIsNamedWithTagAgeAndCaller(MessagesTest.java:");
+            assertThat(lines).noneMatch(line -> line.contains(".engine.")).noneMatch(line -> line.contains("COUNT"));
+        }
+    }
+
+    @Test
+    void theCallerOfAShortFormComesFirstToo() {
+        try (LogCapture log = new LogCapture()) {
+            GpuMemory memory = open(whole().toBuilder().tracking(true).build(), cuda);
+            memory.pool(memory.devices().getFirst()).allocateWithFallback(MIB);
+            memory.close();
+            assertThat(log.messages(Level.WARNING).getFirst().lines().toList().get(2))
+                    .contains("MessagesTest.theCallerOfAShortFormComesFirstToo(MessagesTest.java:");
+        }
+    }
+
+    @Test
+    void manyLeaksAreCutShort() {
+        try (LogCapture log = new LogCapture()) {
+            GpuMemory memory = open(whole().toBuilder().tracking(true).build(), cuda);
+            GpuMemoryPool pool = memory.pool(memory.devices().getFirst());
+            for (int i = 0; i < 25; i++) {
+                pool.allocate(MIB);
+            }
+            memory.close();
+            assertThat(log.messages(Level.WARNING).getFirst())
+                    .startsWith(
+                            "cuda:0 pool closed with 25 buffers still open, 25 MiB in all; the memory was given back\n")
+                    .endsWith("\n  ... and 5 more");
+        }
+    }
+
+    @Test
+    void aLeakedFallbackIsTheHostsAndNamed() {
+        SimulatedBackend host = SimulatedBackend.host(8 * GIB);
+        try (LogCapture log = new LogCapture()) {
+            GpuMemory memory = open(whole().toBuilder().limitBytes(MIB).build(), cuda, host);
+            memory.pool(memory.devices().getFirst()).allocateWithFallback(GIB);
+            memory.close();
+            assertThat(log.messages(Level.WARNING))
+                    .singleElement()
+                    .satisfies(text ->
+                            assertThat(text).startsWith("cpu:0 pool closed with 1 buffer still open, 1 GiB in all"));
+        }
+    }
+
+    @Test
+    void withoutLeaksThereIsNothingToSay() {
+        try (LogCapture log = new LogCapture()) {
+            GpuMemory memory = open(whole().toBuilder().tracking(true).build(), cuda);
+            GpuMemoryPool pool = memory.pool(memory.devices().getFirst());
+            pool.allocate(MIB).close();
+            pool.allocateWithFallback(MIB).close();
+            memory.close();
+            assertThat(log.messages(Level.WARNING)).isEmpty();
+        }
+    }
+
+    private static DeviceBuffer leak(GpuMemoryPool pool) {
+        return pool.allocate(AllocationRequest.of(MIB).tagged("kv cache"));
+    }
+
+    private static DeviceOutOfMemoryException refusal(GpuMemoryPool pool, long bytes) {
+        return catchThrowableOfType(DeviceOutOfMemoryException.class, () -> pool.allocate(bytes));
+    }
+}
