@@ -1,0 +1,7 @@
+/** Model files: what is in them, judged without trusting a single length, and files of the same form made to measure. */
+module dev.headroom.memory.model {
+    requires transitive dev.headroom.memory;
+    requires static org.jspecify;
+
+    exports dev.headroom.memory.model;
+}
