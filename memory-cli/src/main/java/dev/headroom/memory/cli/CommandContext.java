@@ -1,0 +1,29 @@
+package dev.headroom.memory.cli;
+
+import dev.headroom.memory.GpuMemory;
+import java.io.Console;
+import java.io.PrintStream;
+import java.util.function.Supplier;
+
+/**
+ * Where a command reads and writes, so that tests can stand in for the machine.
+ *
+ * @param out      results
+ * @param err      errors and progress
+ * @param terminal whether a person is watching: progress may overwrite its line
+ * @param memory   gives the backends
+ */
+record CommandContext(PrintStream out, PrintStream err, boolean terminal, Supplier<GpuMemory.Builder> memory) {
+
+    /** The process's own streams, and every backend on the class path. */
+    static CommandContext ofProcess() {
+        return new CommandContext(System.out, System.err, isWatched(), GpuMemory::builder);
+    }
+
+    // JDK 22 to 24 always give one; 25 gives none again where streams are redirected.
+    @SuppressWarnings("SystemConsoleNull")
+    private static boolean isWatched() {
+        Console console = System.console();
+        return console != null && console.isTerminal();
+    }
+}

@@ -1,0 +1,202 @@
+package dev.headroom.memory.cli;
+
+import dev.headroom.memory.AllocationTooLargeException;
+import dev.headroom.memory.BackendPreference;
+import dev.headroom.memory.ByteSize;
+import dev.headroom.memory.DeviceOutOfMemoryException;
+import dev.headroom.memory.GpuDevice;
+import dev.headroom.memory.GpuMemory;
+import dev.headroom.memory.GpuMemoryException;
+import dev.headroom.memory.MemoryConfig;
+import dev.headroom.memory.Selection;
+import dev.headroom.memory.model.GgufFile;
+import dev.headroom.memory.model.GgufTensor;
+import dev.headroom.memory.model.LoadCancelledException;
+import dev.headroom.memory.model.LoadProgress;
+import dev.headroom.memory.model.LoadedModel;
+import dev.headroom.memory.model.ModelFileException;
+import dev.headroom.memory.model.ModelLoader;
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.nio.channels.ClosedByInterruptException;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** Loads a model. */
+@Command(
+        name = "load",
+        description = "Pick the device a model fits on, load all its tensors there, and say how that went.")
+final class LoadCommand implements Callable<Integer> {
+
+    private final CommandContext context;
+
+    @Spec
+    private CommandSpec spec = CommandSpec.create();
+
+    @Mixin
+    private CommonOptions common = new CommonOptions();
+
+    @ArgGroup(multiplicity = "1")
+    private Source source = new Source();
+
+    @Option(
+            names = "--backend",
+            paramLabel = "NAME",
+            converter = BackendConverter.class,
+            description = "Only this backend, such as cuda, or this device, such as cuda:1.")
+    private BackendPreference backend = BackendPreference.auto();
+
+    @Option(
+            names = "--limit",
+            paramLabel = "SIZE",
+            converter = ByteSizeConverter.class,
+            description = "Take no more than this on the device; what does not fit goes to the host.")
+    private Optional<Long> limit = Optional.empty();
+
+    @Option(names = "--no-fallback", description = "Load all of it onto the device, or nothing.")
+    private boolean noFallback;
+
+    @Option(names = "--verify", description = "Read every byte back and compare it with the file.")
+    private boolean verify;
+
+    @Option(names = "--json", description = "Print JSON.")
+    private boolean json;
+
+    LoadCommand(CommandContext context) {
+        this.context = context;
+    }
+
+    /** What to load: a file, or one made for the occasion. */
+    static final class Source {
+
+        @Parameters(paramLabel = "MODEL", description = "A GGUF file, or any file of a split one.")
+        private Optional<Path> model = Optional.empty();
+
+        @Option(names = "--demo", description = "Load a small model made for the occasion, and verify it.")
+        private boolean demo;
+    }
+
+    @Override
+    public Integer call() throws IOException {
+        common.apply();
+        try (GpuMemory memory = context.memory().get().config(config()).open()) {
+            // A backend there is not is noticed before a model is made.
+            Selection ignored = Choices.explain(memory, 1, backend, spec);
+            if (!source.demo) {
+                return load(memory, source.model.orElseThrow());
+            }
+            try (DemoModel demo = new DemoModel()) {
+                note("making a demo model: " + demo.describe() + ", " + ByteSize.format(demo.byteSize()));
+                ProgressLine progress = new ProgressLine(context, common.isQuiet());
+                try {
+                    demo.write((done, total) -> progress.show("writing", done, total));
+                } finally {
+                    progress.clear();
+                }
+                return load(memory, demo.path());
+            }
+        }
+    }
+
+    private MemoryConfig config() {
+        MemoryConfig.Builder config = MemoryConfig.builder().cpuFallback(!noFallback);
+        limit.ifPresent(config::limitBytes);
+        return config.build();
+    }
+
+    private int load(GpuMemory memory, Path path) throws IOException {
+        GgufFile file = read(path);
+        note("%s: %d tensors, %s".formatted(path, file.tensors().size(), ByteSize.format(file.tensorBytes())));
+        // A file without tensors needs nothing, but a device all the same.
+        long bytes = Math.max(1, file.tensorBytes());
+        Selection selection = Choices.explain(memory, bytes, backend, spec);
+        Optional<GpuDevice> device = target(file).choose(selection);
+        if (device.isEmpty()) {
+            return refuse(selection, "no device has room for " + path);
+        }
+        note(
+                device.equals(selection.chosen())
+                        ? selection.explain()
+                        : ByteSize.format(bytes) + " go to " + device.get()
+                                + " as far as they fit, the rest to the host");
+        LoadReport report;
+        try (LoadedModel model = load(memory, file, device.get())) {
+            report = LoadReport.of(model);
+        } catch (DeviceOutOfMemoryException | AllocationTooLargeException e) {
+            return refuse(selection, String.valueOf(e.getMessage()));
+        }
+        context.out().println(json ? report.json() : report.describe());
+        return ExitCode.OK;
+    }
+
+    private LoadTarget target(GgufFile file) {
+        long smallest =
+                file.tensors().stream().mapToLong(GgufTensor::byteSize).min().orElse(1);
+        return new LoadTarget(limit.isPresent(), !backend.isAuto(), !noFallback, smallest);
+    }
+
+    private LoadedModel load(GpuMemory memory, GgufFile file, GpuDevice device) throws IOException {
+        ProgressLine progress = new ProgressLine(context, common.isQuiet());
+        try {
+            return ModelLoader.builder(memory.pool(device))
+                    .fallback(!noFallback)
+                    .verify(verify || source.demo)
+                    .progress((stage, done, total, _) -> progress.show(label(stage), done, total))
+                    .build()
+                    .load(file);
+        } catch (ModelFileException | LoadCancelledException e) {
+            throw e;
+        } catch (IOException e) {
+            throw new UnreadableModelException(file.shards().getFirst().path(), e);
+        } finally {
+            progress.clear();
+        }
+    }
+
+    private static GgufFile read(Path path) throws IOException {
+        try {
+            return GgufFile.read(path);
+        } catch (ModelFileException e) {
+            throw e;
+        } catch (ClosedByInterruptException e) {
+            throw (IOException) new InterruptedIOException("interrupted before anything was loaded").initCause(e);
+        } catch (IOException e) {
+            throw new UnreadableModelException(path, e);
+        }
+    }
+
+    private int refuse(Selection selection, String why) {
+        context.err().println("headroom: " + why);
+        Optional<String> limitText = limit.map(ByteSize::format);
+        selection
+                .verdicts()
+                .forEach(verdict -> context.err()
+                        .println("  " + LoadTarget.refusal(verdict, selection.requiredBytes(), limitText)));
+        if (selection.verdicts().isEmpty()) {
+            throw new GpuMemoryException(selection.explain());
+        }
+        return ExitCode.FAILED;
+    }
+
+    /** A remark on the way, for people. */
+    private void note(String text) {
+        if (!json && !common.isQuiet()) {
+            context.out().println(text);
+        }
+    }
+
+    private static String label(LoadProgress.Stage stage) {
+        return switch (stage) {
+            case COPY -> "copying";
+            case VERIFY -> "verifying";
+        };
+    }
+}

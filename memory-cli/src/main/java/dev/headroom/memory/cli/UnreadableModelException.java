@@ -1,0 +1,26 @@
+package dev.headroom.memory.cli;
+
+import java.io.IOException;
+import java.io.Serial;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+
+/** A model file that cannot be opened or read at all, whatever is in it. */
+final class UnreadableModelException extends IOException {
+
+    @Serial
+    private static final long serialVersionUID = 1;
+
+    UnreadableModelException(Path path, IOException cause) {
+        super(path + ": " + reason(cause), cause);
+    }
+
+    private static String reason(IOException cause) {
+        return switch (cause) {
+            case NoSuchFileException _ -> "there is no such file";
+            case AccessDeniedException _ -> "reading it is not permitted";
+            default -> "cannot be read: " + cause.getMessage();
+        };
+    }
+}

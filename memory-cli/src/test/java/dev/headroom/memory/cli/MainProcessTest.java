@@ -1,0 +1,79 @@
+package dev.headroom.memory.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assumptions.assumeThat;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The real thing, in a process of its own. */
+class MainProcessTest {
+
+    @TempDir
+    Path folder;
+
+    private Process start(String... args) throws IOException {
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "--enable-native-access=ALL-UNNAMED",
+                "-Djava.io.tmpdir=" + folder,
+                "-cp",
+                System.getProperty("java.class.path"),
+                Main.class.getName()));
+        command.addAll(List.of(args));
+        return new ProcessBuilder(command)
+                .redirectOutput(folder.resolve("out").toFile())
+                .redirectError(folder.resolve("err").toFile())
+                .start();
+    }
+
+    private int run(String... args) throws Exception {
+        Process process = start(args);
+        assertThat(process.waitFor(120, TimeUnit.SECONDS)).isTrue();
+        return process.exitValue();
+    }
+
+    private String text(String stream) throws IOException {
+        return Files.readString(folder.resolve(stream), StandardCharsets.UTF_8);
+    }
+
+    @Test
+    void theHostIsThere() throws Exception {
+        assertThat(run("devices", "--json")).isZero();
+        assertThat(text("err")).isEmpty();
+        assertThat(text("out")).contains("\"name\":\"cpu\",\"available\":true", "\"kind\":\"host\"");
+        assertThat(run("select", "900TiB")).isEqualTo(ExitCode.FAILED);
+        assertThat(run("select", "lots")).isEqualTo(ExitCode.USAGE);
+        assertThat(run("inspect", folder.resolve("none").toString())).isEqualTo(ExitCode.INVALID_FILE);
+    }
+
+    @Test
+    void theDemoLeavesACleanConsoleAndNoFile() throws Exception {
+        assertThat(run("load", "--demo", "--verify", "--json")).as(text("err")).isZero();
+        assertThat(text("out").lines()).hasSize(1).first().asString().contains("\"verified\":true");
+        assertThat(text("err").lines()).allSatisfy(line -> assertThat(line).matches("(writing|copying|verifying) .*"));
+        assertThat(folder.toFile().list()).containsExactlyInAnyOrder("out", "err");
+    }
+
+    @Test
+    void aSignalLeavesNoFileEither() throws Exception {
+        Process process =
+                start("synth", "mistral-7b", folder.resolve("big.gguf").toString(), "--layers", "16");
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+        while (folder.toFile().list().length < 3 && process.isAlive() && System.nanoTime() < deadline) {
+            Thread.sleep(20);
+        }
+        process.destroy();
+        assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
+        assumeThat(process.exitValue()).as("it was faster than the signal").isNotZero();
+        assertThat(folder.toFile().list()).containsExactlyInAnyOrder("out", "err");
+        assertThat(text("err")).doesNotContain("\tat ");
+    }
+}
