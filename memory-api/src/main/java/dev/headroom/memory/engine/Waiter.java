@@ -72,11 +72,14 @@ final class Waiter {
 
     private boolean answer(BooleanSupplier question) {
         session.requireAlive();
+        boolean there;
         try {
-            return question.getAsBoolean();
+            there = question.getAsBoolean();
         } catch (DeviceLostException e) {
-            session.requireAlive();
-            return false; // another device is lost, and with it the answer
+            there = false; // another device is lost, and with it the answer
         }
+        // On a device lost meanwhile work has ended as well, but not done what it was to do.
+        session.requireAlive();
+        return there;
     }
 }
