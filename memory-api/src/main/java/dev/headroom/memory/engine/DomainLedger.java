@@ -1,6 +1,7 @@
 package dev.headroom.memory.engine;
 
 import dev.headroom.memory.MemoryDomain;
+import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.ToLongFunction;
@@ -17,6 +18,16 @@ final class DomainLedger {
     interface Member {
         /** Gives back idle blocks of a ledger's memory, about so many bytes; returns what it gave. Never waits for another pool. */
         long giveBack(DomainLedger ledger, long wantedBytes);
+
+        /** Whether work on a closed buffer is pending. */
+        default boolean hasPending() {
+            return false;
+        }
+
+        /** Waits until such work ends. False if none ended in time, or none is pending. */
+        default boolean awaitPending(Duration timeout) {
+            return false;
+        }
     }
 
     /**
@@ -34,6 +45,9 @@ final class DomainLedger {
         private long remaining;
         private boolean cancelled;
     }
+
+    /** How long one member is waited for before the next has its turn. */
+    private static final Duration TURN = Duration.ofMillis(5);
 
     private final MemoryDomain domain;
     private final List<Member> members = new CopyOnWriteArrayList<>();
@@ -73,6 +87,30 @@ final class DomainLedger {
             }
         }
         return gone;
+    }
+
+    /**
+     * Waits until work on a closed buffer of a member ends: of each in turn for a moment, so that none is kept from closing.
+     *
+     * @param timeout how long at most
+     * @param except  who is not asked
+     * @return true if some ended; false if none did in time, or none is pending
+     */
+    boolean awaitPending(Duration timeout, Member except) {
+        long deadline = System.nanoTime() + timeout.toNanos();
+        boolean pending;
+        do {
+            pending = false;
+            for (Member other : members) {
+                if (!other.equals(except) && other.hasPending()) {
+                    if (other.awaitPending(TURN)) {
+                        return true;
+                    }
+                    pending = true;
+                }
+            }
+        } while (pending && deadline - System.nanoTime() > 0);
+        return false;
     }
 
     synchronized Figures figures() {

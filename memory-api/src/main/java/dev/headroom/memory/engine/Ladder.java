@@ -83,7 +83,7 @@ final class Ladder {
             attempt = grow(Rung.LISTENERS, heap, request, claim);
         }
         long deadline = System.nanoTime() + patience.toNanos();
-        while (attempt.place() == null && reclaim.awaitAny(Duration.ofNanos(deadline - System.nanoTime()))) {
+        while (attempt.place() == null && pendingEnds(heap, deadline)) {
             attempt = grow(Rung.WAIT, heap, request, claim);
         }
         if (attempt.place() == null) {
@@ -173,6 +173,12 @@ final class Ladder {
             LOG.log(System.Logger.Level.WARNING, "a pressure listener of " + pool + " failed", e);
             return 0;
         }
+    }
+
+    /** Waits for work on buffers closed here, and then for that of the other pools of the same memory. */
+    private boolean pendingEnds(Heap heap, long deadline) {
+        return reclaim.awaitAny(Duration.ofNanos(deadline - System.nanoTime()))
+                || heap.accountant().ledger().awaitPending(Duration.ofNanos(deadline - System.nanoTime()), self);
     }
 
     private static long missing(Heap.Attempt attempt) {

@@ -56,7 +56,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome {
     private final UserFences fences;
     private final LeakTracker leaks;
     private final Refusals refusals;
-    private final DomainLedger.Member member = this::giveBack;
+    private final DomainLedger.Member member = new Sibling();
     private final UseCount uses = new UseCount();
     private final AtomicBoolean closing = new AtomicBoolean();
     private volatile boolean gone;
@@ -490,18 +490,41 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome {
         return host;
     }
 
-    /** Idle memory for another pool of the same domain. */
-    private long giveBack(DomainLedger ledger, long wantedBytes) {
-        if (session.isLost() || !uses.acquire()) {
-            return 0;
+    /** This pool as the others of its domains see it. That its device is lost is not their trouble. */
+    private final class Sibling implements DomainLedger.Member {
+
+        @Override
+        public long giveBack(DomainLedger ledger, long wantedBytes) {
+            if (session.isLost() || !uses.acquire()) {
+                return 0;
+            }
+            try {
+                reclaim.collect();
+                return heaps.trim(ledger, wantedBytes, setting.config().waitTimeout());
+            } catch (GpuMemoryException e) {
+                return 0;
+            } finally {
+                end();
+            }
         }
-        try {
-            reclaim.collect();
-            return heaps.trim(ledger, wantedBytes, setting.config().waitTimeout());
-        } catch (GpuMemoryException e) {
-            return 0; // our device is lost; that is not the other pool's trouble
-        } finally {
-            end();
+
+        @Override
+        public boolean hasPending() {
+            return !(uses.isClosed() || session.isLost() || reclaim.isEmpty());
+        }
+
+        @Override
+        public boolean awaitPending(Duration timeout) {
+            if (session.isLost() || !uses.acquire()) {
+                return false;
+            }
+            try {
+                return reclaim.awaitAny(timeout);
+            } catch (GpuMemoryException e) {
+                return false;
+            } finally {
+                end();
+            }
         }
     }
 
