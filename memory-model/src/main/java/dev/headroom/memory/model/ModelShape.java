@@ -236,21 +236,7 @@ public record ModelShape(
      * @return the shape
      */
     public ModelShape withLayers(int newLayers) {
-        return new ModelShape(
-                name,
-                architecture,
-                newLayers,
-                contextLength,
-                embeddingLength,
-                feedForwardLength,
-                heads,
-                headsKv,
-                headLength,
-                vocabularySize,
-                ropeBase,
-                rmsEpsilon,
-                experts,
-                traits);
+        return with(newLayers, experts, traits);
     }
 
     /**
@@ -386,18 +372,18 @@ public record ModelShape(
         Set<Trait> all = EnumSet.noneOf(Trait.class);
         all.addAll(traits);
         all.addAll(List.of(more));
-        return with(experts, all);
+        return with(layers, experts, all);
     }
 
     private ModelShape withExperts(Experts newExperts) {
-        return with(newExperts, traits);
+        return with(layers, newExperts, traits);
     }
 
-    private ModelShape with(Experts newExperts, Set<Trait> newTraits) {
+    private ModelShape with(int newLayers, Experts newExperts, Set<Trait> newTraits) {
         return new ModelShape(
                 name,
                 architecture,
-                layers,
+                newLayers,
                 contextLength,
                 embeddingLength,
                 feedForwardLength,

@@ -55,7 +55,7 @@ class SimulatedDriverContractTest {
     class PlainCard extends Simulated {
         @Override
         SimulatedDevice.Builder card() {
-            return SimulatedDevice.builder("plain").totalBytes(1 << 30);
+            return SimulatedCards.plain();
         }
     }
 
@@ -63,10 +63,7 @@ class SimulatedDriverContractTest {
     class CardWithRanges extends Simulated {
         @Override
         SimulatedDevice.Builder card() {
-            return SimulatedDevice.builder("ranges")
-                    .totalBytes(1 << 30)
-                    .virtualMemory(2 << 20)
-                    .granularity(2 << 20);
+            return SimulatedCards.withRanges();
         }
     }
 
@@ -74,7 +71,7 @@ class SimulatedDriverContractTest {
     class CardTheHostReaches extends Simulated {
         @Override
         SimulatedDevice.Builder card() {
-            return SimulatedDevice.builder("visible").totalBytes(1 << 30).hostVisibleMemory();
+            return SimulatedCards.reachedByTheHost();
         }
     }
 
@@ -82,15 +79,7 @@ class SimulatedDriverContractTest {
     class AwkwardCard extends Simulated {
         @Override
         SimulatedDevice.Builder card() {
-            return SimulatedDevice.builder("awkward")
-                    .totalBytes(1 << 30)
-                    .maxBlockBytes(64 << 20)
-                    .baseAlignment(4096)
-                    .granularity(64 << 10)
-                    .withoutCoherence()
-                    .withoutHostCopies()
-                    .withoutPeerCopies()
-                    .freeFigure(FreeFigure.unknown());
+            return SimulatedCards.awkward().freeFigure(FreeFigure.unknown());
         }
     }
 

@@ -51,7 +51,7 @@ class SimulatedPoolContractTest {
     class PlainCard extends Simulated {
         @Override
         SimulatedDevice.Builder card() {
-            return SimulatedDevice.builder("plain").totalBytes(1 << 30);
+            return SimulatedCards.plain();
         }
     }
 
@@ -59,10 +59,7 @@ class SimulatedPoolContractTest {
     class CardWithRanges extends Simulated {
         @Override
         SimulatedDevice.Builder card() {
-            return SimulatedDevice.builder("ranges")
-                    .totalBytes(1 << 30)
-                    .virtualMemory(2 << 20)
-                    .granularity(2 << 20);
+            return SimulatedCards.withRanges();
         }
     }
 
@@ -70,7 +67,7 @@ class SimulatedPoolContractTest {
     class CardTheHostReaches extends Simulated {
         @Override
         SimulatedDevice.Builder card() {
-            return SimulatedDevice.builder("visible").totalBytes(1 << 30).hostVisibleMemory();
+            return SimulatedCards.reachedByTheHost();
         }
     }
 
@@ -78,14 +75,7 @@ class SimulatedPoolContractTest {
     class AwkwardCard extends Simulated {
         @Override
         SimulatedDevice.Builder card() {
-            return SimulatedDevice.builder("awkward")
-                    .totalBytes(1 << 30)
-                    .maxBlockBytes(64 << 20)
-                    .baseAlignment(4096)
-                    .granularity(64 << 10)
-                    .withoutCoherence()
-                    .withoutHostCopies()
-                    .withoutPeerCopies();
+            return SimulatedCards.awkward();
         }
     }
 
