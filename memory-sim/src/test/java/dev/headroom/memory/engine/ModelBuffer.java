@@ -6,7 +6,6 @@ import dev.headroom.memory.MemoryKind;
 import dev.headroom.memory.spi.PinnedRange;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.CompletableFuture;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -16,11 +15,12 @@ final class ModelBuffer {
     /** Bytes that are watched at either end of a buffer. */
     static final int WINDOW = 48;
 
+    private static final long LARGEST_SMALL = 64 << 10;
+
     final int number;
     final PoolEngine pool;
     final MemoryBuffer handle;
     final EngineBuffer core;
-    final long byteAlignment;
     final MemoryKind kind;
     final long address;
     /** What is in the first and the last bytes; null where that is unknown. */
@@ -30,20 +30,17 @@ final class ModelBuffer {
     /** Kernels and stages that must end before the memory is anybody else's. */
     final List<BooleanSupplier> uses = new ArrayList<>();
 
-    final List<CompletableFuture<Void>> stages = new ArrayList<>();
-
     @Nullable
     HostView view;
 
     boolean closed;
     private int generation;
 
-    ModelBuffer(int number, PoolEngine pool, MemoryBuffer handle, EngineBuffer core, long byteAlignment, long address) {
+    ModelBuffer(int number, PoolEngine pool, MemoryBuffer handle, EngineBuffer core, long address) {
         this.number = number;
         this.pool = pool;
         this.handle = handle;
         this.core = core;
-        this.byteAlignment = byteAlignment;
         this.kind = core.kind();
         this.address = address;
         this.contents = new byte[core.byteSize() >= 2 * WINDOW ? 2 : 1][];
@@ -51,6 +48,16 @@ final class ModelBuffer {
 
     long byteSize() {
         return core.byteSize();
+    }
+
+    /** What the pool takes for it. */
+    long grantedBytes() {
+        return GrowthPolicy.roundUp(byteSize(), Tlsf.DEFAULT_GRANULE);
+    }
+
+    /** Whether all of its bytes may be touched: that is slow for others. */
+    boolean isSmall() {
+        return byteSize() <= LARGEST_SMALL;
     }
 
     int windows() {
@@ -91,6 +98,11 @@ final class ModelBuffer {
     /** Whether something keeps the memory in place although it is closed. */
     boolean held() {
         return view != null || !pins.isEmpty();
+    }
+
+    /** Whether calls on it are allowed: nobody writes through a view meanwhile. */
+    boolean plain() {
+        return view == null;
     }
 
     /** Whether all that was declared to use the memory has ended. */
