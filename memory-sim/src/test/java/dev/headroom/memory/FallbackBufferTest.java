@@ -90,9 +90,14 @@ class FallbackBufferTest {
     @Test
     void takingFromTheHostMovesTheOwnership() {
         FallbackBuffer buffer = dram.allocateWithFallback(SIZE);
+        buffer.fill(0, SIZE, (byte) 7);
         DeviceBuffer taken = buffer.takeCpu().orElseThrow();
+        assertThat(buffer.isEmpty()).isTrue();
         buffer.close();
-        taken.fill(0, SIZE, (byte) 1);
+        assertThat(byteAt(taken, SIZE - 1))
+                .as("closing the empty one leaves it alone")
+                .isEqualTo((byte) 7);
+        assertThat(dram.stats().activeBuffers()).isEqualTo(1);
         taken.close();
     }
 

@@ -11,7 +11,6 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 
 import dev.headroom.memory.sim.FaultRule;
 import dev.headroom.memory.sim.SimulatedBackend;
-import dev.headroom.memory.spi.BackendProbe;
 import dev.headroom.memory.spi.DeviceDriver;
 import dev.headroom.memory.spi.DriverException;
 import dev.headroom.memory.spi.MemoryBackend;
@@ -259,31 +258,14 @@ class GpuMemoryLifeTest {
     }
 
     /** A backend whose devices open when they are told to. */
-    private record Slowly(SimulatedBackend inner, CountDownLatch opening, CountDownLatch mayOpen)
-            implements MemoryBackend {
-        @Override
-        public String name() {
-            return inner.name();
-        }
+    private static final class Slowly extends ForwardingBackend {
+        private final CountDownLatch opening;
+        private final CountDownLatch mayOpen;
 
-        @Override
-        public int priority() {
-            return inner.priority();
-        }
-
-        @Override
-        public int spiVersion() {
-            return inner.spiVersion();
-        }
-
-        @Override
-        public BackendProbe probe() {
-            return inner.probe();
-        }
-
-        @Override
-        public MemoryBudget budget(GpuDevice device) throws DriverException {
-            return inner.budget(device);
+        Slowly(MemoryBackend inner, CountDownLatch opening, CountDownLatch mayOpen) {
+            super(inner);
+            this.opening = opening;
+            this.mayOpen = mayOpen;
         }
 
         @Override
@@ -294,12 +276,7 @@ class GpuMemoryLifeTest {
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
             }
-            return inner.open(device);
-        }
-
-        @Override
-        public void close() {
-            inner.close();
+            return super.open(device);
         }
     }
 }

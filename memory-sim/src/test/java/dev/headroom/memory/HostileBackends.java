@@ -1,6 +1,7 @@
 package dev.headroom.memory;
 
 import dev.headroom.memory.sim.SimulatedBackend;
+import dev.headroom.memory.sim.SimulatedDevice;
 import dev.headroom.memory.spi.BackendProbe;
 import dev.headroom.memory.spi.DeviceDriver;
 import dev.headroom.memory.spi.MemoryBackend;
@@ -204,44 +205,11 @@ public final class HostileBackends {
     }
 
     /** One that works, found like the others. */
-    public static final class Good implements MemoryBackend {
-        private final SimulatedBackend inner = SimulatedBackend.builder("good")
-                .device(dev.headroom.memory.sim.SimulatedDevice.builder("good"))
-                .build();
-
-        @Override
-        public String name() {
-            return inner.name();
-        }
-
-        @Override
-        public int priority() {
-            return inner.priority();
-        }
-
-        @Override
-        public int spiVersion() {
-            return inner.spiVersion();
-        }
-
-        @Override
-        public BackendProbe probe() {
-            return inner.probe();
-        }
-
-        @Override
-        public MemoryBudget budget(GpuDevice device) throws dev.headroom.memory.spi.DriverException {
-            return inner.budget(device);
-        }
-
-        @Override
-        public DeviceDriver open(GpuDevice device) throws dev.headroom.memory.spi.DriverException {
-            return inner.open(device);
-        }
-
-        @Override
-        public void close() {
-            inner.close();
+    public static final class Good extends ForwardingBackend {
+        public Good() {
+            super(SimulatedBackend.builder("good")
+                    .device(SimulatedDevice.builder("good"))
+                    .build());
         }
     }
 

@@ -178,14 +178,22 @@ class ShortageTest {
             PoolEngine pool = pool(memory);
             DeviceBuffer victim = pool.allocate(900 * KIB);
             pool.allocate(900 * KIB);
+            AtomicInteger failed = new AtomicInteger();
             pool.addPressureListener((_, _, _) -> {
+                failed.incrementAndGet();
                 throw new IllegalStateException("injected");
             });
+            AtomicInteger asked = new AtomicInteger();
             pool.addPressureListener((_, _, _) -> {
+                asked.incrementAndGet();
                 victim.close();
                 return 1;
             });
-            pool.allocate(900 * KIB);
+            DeviceBuffer served = pool.allocate(900 * KIB);
+            assertThat(failed).hasValue(1);
+            assertThat(asked).as("the next listener, all the same").hasValue(1);
+            assertThat(served.byteSize()).isEqualTo(900 * KIB);
+            assertThat(pool.stats().activeBuffers()).isEqualTo(2);
         }
     }
 
