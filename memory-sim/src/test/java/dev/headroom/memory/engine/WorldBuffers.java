@@ -178,10 +178,18 @@ final class WorldBuffers {
             require("move", !target.has(buffer.kind), () -> e.getMessage());
         } catch (DeviceOutOfMemoryException e) {
             state.tell("refused: %s", e.getMessage());
+            target.served += servedForNothing(target); // the memory was there, staging for the copy was not
         } catch (AllocationTooLargeException e) {
             require("too large", refusals.possiblyTooLarge(target, request), () -> e.getMessage());
         } catch (IllegalStateException e) {
             require("move", mayRefuse, () -> e.getMessage());
         }
+    }
+
+    private static long servedForNothing(WorldPlace target) {
+        MemoryStats stats = target.pool.stats();
+        long more = stats.poolHits() + stats.poolMisses() - target.served;
+        require("move", more == 0 || more == 1, () -> more + " requests were served by a move that failed");
+        return more;
     }
 }
