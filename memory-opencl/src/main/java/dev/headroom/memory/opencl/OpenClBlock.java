@@ -8,6 +8,9 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.ReentrantLock;
 import org.jocl.CL;
 import org.jocl.cl_mem;
 import org.jspecify.annotations.Nullable;
@@ -18,8 +21,13 @@ import org.jspecify.annotations.Nullable;
  * <p>OpenCL does not define what happens where regions mapped for writing overlap. So a mapping that lies within another
  * shares it, and only the last of them is unmapped.
  *
+ * <p><b>One thread at a time maps or unmaps a block</b>, until the driver is done with it: this is the one place where a
+ * lock is held during calls, and it is held for the driver's sake. PoCL finds the mapping to end by its address; while
+ * one is being ended, a second one at the same address is taken for it, and ended twice. That corrupts PoCL's memory (3.1:
+ * four threads that map one buffer end the process within a second). Nothing waits for anything else under the lock.
+ *
  * <p>The segments of all mappings belong to one arena, which ends with the block: one that somebody kept throws, where a
- * bare address would end the process. Thread-safe; no driver is called under the lock.
+ * bare address would end the process. Thread-safe.
  */
 final class OpenClBlock implements DriverBlock {
 
@@ -46,10 +54,10 @@ final class OpenClBlock implements DriverBlock {
     private final MemoryKind kind;
     private final long byteSize;
     private final cl_mem handle;
-    private final Object lock = new Object();
+    private final AtomicBoolean freed = new AtomicBoolean();
+    private final Lock lock = new ReentrantLock();
     private final List<Region> regions = new ArrayList<>();
     private @Nullable Arena arena;
-    private boolean freed;
 
     OpenClBlock(ClApi cl, MemoryKind kind, long byteSize, cl_mem handle) {
         this.cl = cl;
@@ -74,19 +82,20 @@ final class OpenClBlock implements DriverBlock {
 
     /** Maps a part, or shares a mapping that is there. */
     ClMapping map(ClQueueCalls queue, long byteOffset, long size, long flags) throws DriverException {
-        Region region;
-        synchronized (lock) {
-            region = shared(byteOffset, size, flags);
-        }
-        if (region == null) {
-            long address = queue.map(handle, flags, byteOffset, size);
-            synchronized (lock) {
+        lock.lock();
+        try {
+            Region region = shared(byteOffset, size, flags);
+            if (region == null) {
+                long address = queue.map(handle, flags, byteOffset, size);
                 region = new Region(byteOffset, flags, segment(address, size));
                 regions.add(region);
             }
+            Region mapped = region;
+            MemorySegment part = mapped.segment.asSlice(byteOffset - mapped.byteOffset, size);
+            return new ClMapping(part, () -> unmap(queue, mapped));
+        } finally {
+            lock.unlock();
         }
-        Region mapped = region;
-        return new ClMapping(mapped.segment.asSlice(byteOffset - mapped.byteOffset, size), () -> unmap(queue, mapped));
     }
 
     private @Nullable Region shared(long byteOffset, long size, long flags) {
@@ -110,36 +119,43 @@ final class OpenClBlock implements DriverBlock {
     }
 
     private void unmap(ClQueueCalls queue, Region region) throws DriverException {
-        synchronized (lock) {
-            if (--region.users > 0) {
-                return;
+        lock.lock();
+        try {
+            if (--region.users == 0) {
+                regions.remove(region);
+                queue.unmap(handle, region.segment.address());
             }
-            regions.remove(region);
+        } finally {
+            lock.unlock();
         }
-        queue.unmap(handle, region.segment.address());
     }
 
     /** Gives the buffer back, the first time; a second release would end the process. */
     FreeOutcome free() {
-        Arena segments;
-        synchronized (lock) {
-            if (freed) {
-                return refused("the block was freed before");
-            }
-            freed = true;
-            segments = arena;
+        if (freed.getAndSet(true)) {
+            return refused("the block was freed before");
         }
-        try {
-            if (segments != null) {
-                segments.close();
-            }
-        } catch (IllegalStateException inUse) {
+        if (!endSegments()) {
             return refused("somebody is inside native code with its memory");
         }
         int code = cl.releaseBuffer(handle);
         return code == ClApi.SUCCESS
                 ? FreeOutcome.freed()
                 : FreeOutcome.failed(ClError.failed("clReleaseMemObject", code));
+    }
+
+    private boolean endSegments() {
+        lock.lock();
+        try {
+            if (arena != null) {
+                arena.close();
+            }
+            return true;
+        } catch (IllegalStateException inUse) {
+            return false;
+        } finally {
+            lock.unlock();
+        }
     }
 
     private static FreeOutcome refused(String why) {
