@@ -52,12 +52,11 @@ final class ClError {
     }
 
     /**
-     * Work that ended in an error. Unlike the code of a call, a lack of resources here is how drivers report a kernel or
-     * a copy that went wrong, so giving memory back would not help.
+     * Work of ours that ended in an error. What becomes of the commands behind it is not defined, so the device counts as
+     * lost with it. To let go of its memory is safe even so: OpenCL keeps an object until queued commands are done with it.
      */
     static DriverException workFailed(int status) {
-        Kind kind = meansLoss(status) ? Kind.DEVICE_LOST : Kind.UNEXPECTED;
-        return new DriverException(kind, status, "work in a queue", name(status));
+        return new DriverException(Kind.DEVICE_LOST, status, "work in a queue", name(status));
     }
 
     /** Whether a code says that device or context are gone. OpenCL has no code of its own for that. */

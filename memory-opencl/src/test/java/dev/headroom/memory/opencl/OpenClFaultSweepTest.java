@@ -22,8 +22,12 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.logging.Handler;
+import java.util.logging.LogRecord;
+import java.util.logging.Logger;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -33,6 +37,9 @@ import org.junit.jupiter.params.provider.ValueSource;
  * left but those whose own release was made to fail, and nothing was released twice or used after its release.
  */
 class OpenClFaultSweepTest {
+
+    /** Held, so that it is not collected with the handler. */
+    private static final Logger LOGGER = Logger.getLogger("dev.headroom.memory");
 
     private static final int MIB = 1 << 20;
 
@@ -182,8 +189,13 @@ class OpenClFaultSweepTest {
             cl.failing(new ScriptedCl.Fault(call, code, sticky, asStatus));
             String what = "%s, call %d, code %d%s%s"
                     .formatted(workload.getKey(), call, code, sticky ? ", sticky" : "", asStatus ? ", as status" : "");
-            run(workload.getValue(), cl, what);
-            assertThat(cl.faults()).as(what + ": " + cl.hit()).isEmpty();
+            List<String> log = logOf(() -> run(workload.getValue(), cl, what));
+            List<String> faults = new ArrayList<>(cl.faults());
+            if (sticky && log.stream().anyMatch(line -> line.contains("left to the operating system"))) {
+                // The driver answers nothing any more: nobody can tell what the device still uses.
+                faults.removeIf(fault -> fault.startsWith("left: "));
+            }
+            assertThat(faults).as(what + ": " + cl.hit()).isEmpty();
             if (cl.calls() < call) {
                 return call;
             }
@@ -194,22 +206,50 @@ class OpenClFaultSweepTest {
     }
 
     private static void run(Workload workload, ScriptedCl cl, String what) {
-        try (Arena arena = Arena.ofShared();
-                GpuMemory memory = GpuMemory.builder()
-                        .backend(cl.backend())
-                        .backend(SimulatedBackend.host(1L << 30))
-                        .config(CONFIG)
-                        .open()) {
-            if (!memory.devices().getFirst().backend().equals(OpenClBackend.NAME)) {
-                return; // not found, as it should be
+        try (Arena arena = Arena.ofShared()) {
+            try (GpuMemory memory = GpuMemory.builder()
+                    .backend(cl.backend())
+                    .backend(SimulatedBackend.host(1L << 30))
+                    .config(CONFIG)
+                    .open()) {
+                if (memory.devices().getFirst().backend().equals(OpenClBackend.NAME)) {
+                    workload.run(memory.pool(memory.devices().getFirst()), arena);
+                }
+            } finally {
+                cl.drain();
             }
-            workload.run(memory.pool(memory.devices().getFirst()), arena);
         } catch (GpuMemoryException expected) {
-            assertThat(expected).hasMessageContaining("opencl");
-        } catch (CompletionException | java.util.concurrent.ExecutionException failed) {
-            assertThat(failed).hasCauseInstanceOf(GpuMemoryException.class);
+            assertThat(expected).as(what).hasMessageContaining("opencl");
+        } catch (ExecutionException failed) {
+            assertThat(failed).as(what).hasCauseInstanceOf(GpuMemoryException.class);
         } catch (Exception | Error e) {
             throw new AssertionError(what + ": " + cl.hit(), e);
         }
+    }
+
+    /** What Headroom logs meanwhile. */
+    private static List<String> logOf(Runnable action) {
+        List<String> lines = new CopyOnWriteArrayList<>();
+        Handler handler = new Handler() {
+            @Override
+            public void publish(LogRecord entry) {
+                lines.add(entry.getMessage());
+            }
+
+            @Override
+            public void flush() {}
+
+            @Override
+            public void close() {}
+        };
+        LOGGER.addHandler(handler);
+        LOGGER.setUseParentHandlers(false);
+        try {
+            action.run();
+        } finally {
+            LOGGER.setUseParentHandlers(true);
+            LOGGER.removeHandler(handler);
+        }
+        return lines;
     }
 }
