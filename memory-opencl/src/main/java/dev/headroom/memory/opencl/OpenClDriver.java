@@ -70,11 +70,12 @@ final class OpenClDriver implements DeviceDriver {
         this.immediate = new ClQueueCalls(cl, immediate);
         this.shared = shared;
         long alignment = device.baseAlignment();
-        // A multiple of the alignment, so that every buffer can be seen through a sub-buffer.
         long largest = Math.max(device.largestBytes() & -alignment, alignment);
-        own = device.sharesHostMemory()
-                ? KindTraits.hostVisible(Placement.DEVICE, alignment, alignment, largest)
-                : KindTraits.deviceOnly(alignment, alignment, largest);
+        // Sub-buffers begin at multiples of the alignment; blocks do in any case.
+        own = (device.sharesHostMemory()
+                        ? KindTraits.hostVisible(Placement.DEVICE, alignment, alignment, largest)
+                        : KindTraits.deviceOnly(alignment, alignment, largest))
+                .withBindingAlignment(alignment);
         staging = new KindTraits(
                 true,
                 Placement.HOST,
@@ -82,6 +83,7 @@ final class OpenClDriver implements DeviceDriver {
                 alignment,
                 largest,
                 own.bindingLimit(),
+                alignment,
                 true,
                 device.sharesHostMemory());
     }

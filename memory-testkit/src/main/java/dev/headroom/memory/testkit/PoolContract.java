@@ -199,6 +199,8 @@ public abstract class PoolContract {
                 if (buffer instanceof PinnedRange.Source source) {
                     try (PinnedRange range = source.pin()) {
                         assertThat(range.byteOffset() % alignment).isZero();
+                        long bound = range.driver().traits(buffer.kind()).bindingAlignment();
+                        assertThat(range.byteOffset() % bound).isZero();
                         assertThat(range.byteSize()).isEqualTo(byteSize);
                     }
                 }
