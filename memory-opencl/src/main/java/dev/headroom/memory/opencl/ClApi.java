@@ -25,9 +25,6 @@ interface ClApi {
     /** {@code clGetPlatformIDs}: fills the array. */
     int getPlatforms(cl_platform_id[] platforms);
 
-    /** {@code clGetPlatformInfo}, of a text or a number; without a place for the value, its size only. */
-    int getPlatformInfo(cl_platform_id platform, int name, byte @Nullable [] value, long[] byteSize);
-
     /** {@code clGetDeviceIDs} of every type: how many there are. */
     int countDevices(cl_platform_id platform, int[] count);
 

@@ -46,11 +46,6 @@ final class JoclApi implements ClApi {
     }
 
     @Override
-    public int getPlatformInfo(cl_platform_id platform, int name, byte @Nullable [] value, long[] byteSize) {
-        return code(() -> CL.clGetPlatformInfo(platform, name, length(value), pointer(value), byteSize));
-    }
-
-    @Override
     public int countDevices(cl_platform_id platform, int[] count) {
         return code(() -> CL.clGetDeviceIDs(platform, CL.CL_DEVICE_TYPE_ALL, 0, null, count));
     }

@@ -55,7 +55,11 @@ final class ScriptedCl {
 
     // Guarded by this.
     private final Map<Object, String> live = new IdentityHashMap<>();
+    /** What was made here, live or not; a user's queue was not. */
+    private final Map<Object, String> made = new IdentityHashMap<>();
+
     private final List<String> violations = new ArrayList<>();
+    private final List<Long> subBufferOffsets = new ArrayList<>();
     private long mapped;
 
     ScriptedCl(ClApi real) {
@@ -151,6 +155,11 @@ final class ScriptedCl {
         }
     }
 
+    /** Where sub-buffers were made. */
+    synchronized List<Long> subBufferOffsets() {
+        return List.copyOf(subBufferOffsets);
+    }
+
     private Object call(Method method, Object[] args) throws Throwable {
         String name = method.getName();
         if (method.getDeclaringClass() == Object.class) {
@@ -236,22 +245,27 @@ final class ScriptedCl {
             boolean output = argument instanceof cl_event && !name.equals("getEventStatus");
             boolean handle =
                     argument instanceof cl_mem || argument instanceof cl_command_queue || argument instanceof cl_event;
-            if (handle && !output && !live.containsKey(argument)) {
+            if (handle && !output && made.containsKey(argument) && !live.containsKey(argument)) {
                 violations.add(name + " with " + argument.getClass().getSimpleName() + " that was released");
             }
         }
     }
 
     private synchronized void note(String name, Object[] args, Object result) {
+        if (name.equals("createSubBuffer")) {
+            subBufferOffsets.add((long) args[1]);
+        }
         switch (name) {
             case "createContext", "createQueue", "createBuffer", "createSubBuffer" -> {
                 if (result != null) {
                     live.put(result, name);
+                    made.put(result, name);
                 }
             }
             case "copy", "fill", "migrate", "marker", "barrier" -> {
                 if ((int) result == ClApi.SUCCESS) {
                     live.put(args[args.length - 1], "the event of " + name);
+                    made.put(args[args.length - 1], name);
                 }
             }
             case "map" -> mapped += ((int[]) args[5])[0] == ClApi.SUCCESS ? 1 : 0;
