@@ -1,5 +1,6 @@
 package dev.headroom.memory.opencl;
 
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.SymbolLookup;
 import java.util.List;
@@ -51,15 +52,20 @@ final class ClLibrary {
         SymbolLookup loader = find().orElseThrow(() -> new UnavailableException(
                 "no OpenCL loader: %s cannot be opened".formatted(String.join(" or ", names)), INSTALL_HINT));
         try {
+            JoclNatives.load();
             return new JoclApi(loader);
+        } catch (IOException noFolder) {
+            throw new UnavailableException(
+                    "no place to unpack JOCL's native library: " + noFolder.getMessage(),
+                    "make the folder for temporary files writable, or name another with -Djava.io.tmpdir",
+                    noFolder);
         } catch (NoSuchElementException missing) {
             throw new UnavailableException(
                     "the OpenCL loader is too old: " + missing.getMessage(), INSTALL_HINT, missing);
         } catch (LinkageError broken) {
             throw new UnavailableException(
                     "JOCL cannot load its native library: " + firstLine(broken),
-                    "look for a damaged file of JOCL's in the folder for temporary files, and for a JOCL jar without"
-                            + " natives for this system",
+                    "use a system JOCL has natives for: Linux, Windows and macOS on x86-64, Linux and macOS on ARM64",
                     broken);
         }
     }

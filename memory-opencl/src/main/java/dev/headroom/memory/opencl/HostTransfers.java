@@ -11,6 +11,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.util.List;
 
 /**
  * The four calls that take or give an address of the host's, made directly. JOCL has them too, but starts a thread for
@@ -33,21 +34,31 @@ final class HostTransfers {
     private static final FunctionDescriptor UNMAP =
             FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_LONG, JAVA_LONG);
 
+    private static final String WRITE_BUFFER = "clEnqueueWriteBuffer";
+    private static final String READ_BUFFER = "clEnqueueReadBuffer";
+    private static final String MAP_BUFFER = "clEnqueueMapBuffer";
+    private static final String UNMAP_OBJECT = "clEnqueueUnmapMemObject";
+
     private final MethodHandle writeBuffer;
     private final MethodHandle readBuffer;
     private final MethodHandle mapBuffer;
     private final MethodHandle unmapObject;
 
+    /** Links the calls, which takes a tenth of a second: more than all of probing. */
+    HostTransfers(SymbolLookup loader) {
+        writeBuffer = function(loader, WRITE_BUFFER, TRANSFER);
+        readBuffer = function(loader, READ_BUFFER, TRANSFER);
+        mapBuffer = function(loader, MAP_BUFFER, MAP);
+        unmapObject = function(loader, UNMAP_OBJECT, UNMAP);
+    }
+
     /**
-     * Finds the calls in the loader's library.
+     * Looks whether the calls are there.
      *
      * @throws java.util.NoSuchElementException if one is missing
      */
-    HostTransfers(SymbolLookup loader) {
-        writeBuffer = function(loader, "clEnqueueWriteBuffer", TRANSFER);
-        readBuffer = function(loader, "clEnqueueReadBuffer", TRANSFER);
-        mapBuffer = function(loader, "clEnqueueMapBuffer", MAP);
-        unmapObject = function(loader, "clEnqueueUnmapMemObject", UNMAP);
+    static void require(SymbolLookup loader) {
+        List.of(WRITE_BUFFER, READ_BUFFER, MAP_BUFFER, UNMAP_OBJECT).forEach(loader::findOrThrow);
     }
 
     @SuppressWarnings("restricted")

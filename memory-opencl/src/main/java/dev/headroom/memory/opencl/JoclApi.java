@@ -26,13 +26,17 @@ import org.jspecify.annotations.Nullable;
  */
 final class JoclApi implements ClApi {
 
-    private final HostTransfers host;
+    private final SymbolLookup loader;
+    private volatile @Nullable HostTransfers transfers;
 
-    /** Loads JOCL's native library; for {@link ClLibrary}, which knows what that may throw. */
+    /**
+     * Takes the calls of a loader.
+     *
+     * @throws java.util.NoSuchElementException if the loader lacks one
+     */
     JoclApi(SymbolLookup loader) {
-        host = new HostTransfers(loader);
-        // Nothing but a first use: it runs the initialiser that loads the library.
-        countPlatforms(new int[1]);
+        this.loader = loader;
+        HostTransfers.require(loader);
     }
 
     @Override
@@ -144,22 +148,22 @@ final class JoclApi implements ClApi {
 
     @Override
     public int write(cl_command_queue queue, cl_mem buffer, long byteOffset, MemorySegment source) {
-        return host.write(queue.getNativePointer(), buffer.getNativePointer(), byteOffset, source);
+        return host().write(queue.getNativePointer(), buffer.getNativePointer(), byteOffset, source);
     }
 
     @Override
     public int read(cl_command_queue queue, cl_mem buffer, long byteOffset, MemorySegment target) {
-        return host.read(queue.getNativePointer(), buffer.getNativePointer(), byteOffset, target);
+        return host().read(queue.getNativePointer(), buffer.getNativePointer(), byteOffset, target);
     }
 
     @Override
     public long map(cl_command_queue queue, cl_mem buffer, long flags, long byteOffset, long byteSize, int[] code) {
-        return host.map(queue.getNativePointer(), buffer.getNativePointer(), flags, byteOffset, byteSize, code);
+        return host().map(queue.getNativePointer(), buffer.getNativePointer(), flags, byteOffset, byteSize, code);
     }
 
     @Override
     public int unmap(cl_command_queue queue, cl_mem buffer, long address) {
-        return host.unmap(queue.getNativePointer(), buffer.getNativePointer(), address);
+        return host().unmap(queue.getNativePointer(), buffer.getNativePointer(), address);
     }
 
     @Override
@@ -181,6 +185,15 @@ final class JoclApi implements ClApi {
     @Override
     public int releaseEvent(cl_event event) {
         return code(() -> CL.clReleaseEvent(event));
+    }
+
+    private HostTransfers host() {
+        HostTransfers linked = transfers;
+        if (linked == null) {
+            linked = new HostTransfers(loader); // by two threads at worst
+            transfers = linked;
+        }
+        return linked;
     }
 
     private static int code(IntSupplier call) {
