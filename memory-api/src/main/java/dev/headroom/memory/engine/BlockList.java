@@ -70,7 +70,7 @@ final class BlockList {
     private final PoolCounters counters;
     private final EngineLock lock;
     private final long unit;
-    private final Tlsf tlsf = new Tlsf();
+    private final Tlsf tlsf;
     /** By region; null where a region is not in use. */
     private final List<@Nullable Block> blocks = new ArrayList<>();
 
@@ -84,11 +84,13 @@ final class BlockList {
      *
      * @param counters shared by the heaps of a pool, with their lock
      * @param unit     what sizes of blocks and pieces are multiples of
+     * @param granule  what buffers begin at multiples of
      */
-    BlockList(PoolCounters counters, long unit) {
+    BlockList(PoolCounters counters, long unit, long granule) {
         this.counters = counters;
         this.lock = counters.lock;
         this.unit = unit;
+        this.tlsf = new Tlsf(granule);
     }
 
     /** Finds room, and counts a hit if there is any. */

@@ -97,9 +97,10 @@ final class Heap {
                 .virtualMemory()
                 .filter(memory -> memory.supports(kind))
                 .orElse(null);
-        this.blockUnit = Math.max(Tlsf.DEFAULT_GRANULE, traits.granularity());
-        this.pieceUnit = ranges == null ? blockUnit : Math.max(Tlsf.DEFAULT_GRANULE, ranges.granularity());
-        this.blocks = new BlockList(counters, pieceUnit);
+        long granule = Math.max(Tlsf.DEFAULT_GRANULE, traits.bindingAlignment());
+        this.blockUnit = Math.max(granule, traits.granularity());
+        this.pieceUnit = ranges == null ? blockUnit : Math.max(granule, ranges.granularity());
+        this.blocks = new BlockList(counters, pieceUnit, granule);
     }
 
     KindTraits traits() {

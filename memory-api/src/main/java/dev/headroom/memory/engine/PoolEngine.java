@@ -35,7 +35,7 @@ import org.jspecify.annotations.Nullable;
  * {@link Ladder}; bytes are moved by the {@link CopyEngine}; what is closed while work is pending waits in the
  * {@link ReclaimQueue}.
  */
-public final class PoolEngine implements GpuMemoryPool, BufferHome {
+public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver.Source {
 
     private static final System.Logger LOG = System.getLogger("dev.headroom.memory");
 
@@ -186,6 +186,13 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome {
     @Override
     public boolean awaitIdle(Duration timeout) {
         return asking(accountant -> session.driver().awaitIdle(timeout));
+    }
+
+    @Override
+    public DeviceDriver driver() {
+        begin();
+        end();
+        return session.driver();
     }
 
     @Override

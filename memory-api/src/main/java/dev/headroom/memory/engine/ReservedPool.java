@@ -10,11 +10,12 @@ import dev.headroom.memory.MemoryBudget;
 import dev.headroom.memory.MemoryPressure;
 import dev.headroom.memory.MemoryStats;
 import dev.headroom.memory.PressureListener;
+import dev.headroom.memory.spi.DeviceDriver;
 import java.time.Duration;
 import java.util.Optional;
 
 /** A pool whose growth is paid from a reservation first. */
-final class ReservedPool implements GpuMemoryPool {
+final class ReservedPool implements GpuMemoryPool, DeviceDriver.Source {
 
     private final PoolEngine pool;
     private final DomainLedger.Claim claim;
@@ -87,6 +88,11 @@ final class ReservedPool implements GpuMemoryPool {
     @Override
     public boolean awaitIdle(Duration timeout) {
         return pool.awaitIdle(timeout);
+    }
+
+    @Override
+    public DeviceDriver driver() {
+        return pool.driver();
     }
 
     @Override

@@ -173,4 +173,16 @@ public interface DeviceDriver extends AutoCloseable {
     /** Lets go of the device. Called once, after all blocks and queues are gone, or after the device is lost. Never throws. */
     @Override
     void close();
+
+    /** A pool that tells its driver; the engine's pools do. The base of a backend's native context. */
+    interface Source {
+
+        /**
+         * The driver behind the pool.
+         *
+         * @return the driver, not to be closed by the caller
+         * @throws dev.headroom.memory.BufferClosedException if the pool is closed
+         */
+        DeviceDriver driver();
+    }
 }

@@ -1,5 +1,6 @@
 package dev.headroom.memory.spi;
 
+import dev.headroom.memory.AllocationRequest;
 import java.util.OptionalLong;
 
 /**
@@ -12,6 +13,8 @@ import java.util.OptionalLong;
  * @param granularity   block sizes are multiples of this many bytes, a power of two
  * @param maxBlockBytes the largest single block in bytes
  * @param bindingLimit  the largest part a kernel can bind at once, where the device has such a limit
+ * @param bindingAlignment where a part that a kernel binds may begin, in bytes, a power of two up to {@link
+ *                      AllocationRequest#MAX_ALIGNMENT}: every buffer begins at a multiple of it
  * @param hostVisible   whether it can be mapped
  * @param coherent      whether mapped writes are visible without a flush
  */
@@ -22,6 +25,7 @@ public record KindTraits(
         long granularity,
         long maxBlockBytes,
         OptionalLong bindingLimit,
+        long bindingAlignment,
         boolean hostVisible,
         boolean coherent) {
 
@@ -34,12 +38,17 @@ public record KindTraits(
     }
 
     private static final KindTraits UNSUPPORTED =
-            new KindTraits(false, Placement.DEVICE, 1, 1, 1, OptionalLong.empty(), false, false);
+            new KindTraits(false, Placement.DEVICE, 1, 1, 1, OptionalLong.empty(), 1, false, false);
 
     /** Checks the numbers. */
     public KindTraits {
         requirePowerOfTwo("baseAlignment", baseAlignment);
         requirePowerOfTwo("granularity", granularity);
+        requirePowerOfTwo("bindingAlignment", bindingAlignment);
+        if (bindingAlignment > AllocationRequest.MAX_ALIGNMENT) {
+            throw new IllegalArgumentException(
+                    "bindingAlignment is " + bindingAlignment + ": must be up to " + AllocationRequest.MAX_ALIGNMENT);
+        }
         if (maxBlockBytes <= 0) {
             throw new IllegalArgumentException("maxBlockBytes is " + maxBlockBytes + ": must be above 0");
         }
@@ -64,7 +73,15 @@ public record KindTraits(
      */
     public static KindTraits deviceOnly(long baseAlignment, long granularity, long maxBlockBytes) {
         return new KindTraits(
-                true, Placement.DEVICE, baseAlignment, granularity, maxBlockBytes, OptionalLong.empty(), false, false);
+                true,
+                Placement.DEVICE,
+                baseAlignment,
+                granularity,
+                maxBlockBytes,
+                OptionalLong.empty(),
+                1,
+                false,
+                false);
     }
 
     /**
@@ -79,7 +96,26 @@ public record KindTraits(
     public static KindTraits hostVisible(
             Placement placement, long baseAlignment, long granularity, long maxBlockBytes) {
         return new KindTraits(
-                true, placement, baseAlignment, granularity, maxBlockBytes, OptionalLong.empty(), true, true);
+                true, placement, baseAlignment, granularity, maxBlockBytes, OptionalLong.empty(), 1, true, true);
+    }
+
+    /**
+     * These traits for a device whose kernels cannot bind memory from just anywhere.
+     *
+     * @param alignment where a bound part may begin in bytes, a power of two
+     * @return a copy with the alignment
+     */
+    public KindTraits withBindingAlignment(long alignment) {
+        return new KindTraits(
+                supported,
+                placement,
+                baseAlignment,
+                granularity,
+                maxBlockBytes,
+                bindingLimit,
+                alignment,
+                hostVisible,
+                coherent);
     }
 
     private static void requirePowerOfTwo(String name, long value) {

@@ -15,7 +15,7 @@
  * <tr><th>DEVICE</th><td>cuMemAlloc, or mapped granules</td><td>clCreateBuffer</td><td>DEVICE_LOCAL</td><td>mmap</td></tr>
  * <tr><th>UPLOAD</th><td>cuMemHostAlloc, write-combined</td><td>ALLOC_HOST_PTR</td><td>HOST_VISIBLE, COHERENT</td><td>mmap</td></tr>
  * <tr><th>READBACK</th><td>cuMemHostAlloc</td><td>ALLOC_HOST_PTR</td><td>HOST_VISIBLE, CACHED</td><td>mmap</td></tr>
- * <tr><th>UNIFIED</th><td>unsupported</td><td>unsupported</td><td>DEVICE_LOCAL, HOST_VISIBLE</td><td>mmap</td></tr>
+ * <tr><th>UNIFIED</th><td>unsupported</td><td>ALLOC_HOST_PTR, shared DRAM only</td><td>DEVICE_LOCAL, HOST_VISIBLE</td><td>mmap</td></tr>
  * </tbody>
  * </table>
  *

@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
 import tools.jackson.core.JsonParser;
 import tools.jackson.core.JsonToken;
 import tools.jackson.core.ObjectReadContext;
@@ -28,17 +29,29 @@ record CommandRun(int code, String out, String err) {
     }
 
     static CommandRun of(List<? extends MemoryBackend> backends, boolean terminal, String... args) {
+        return of(
+                () -> {
+                    GpuMemory.Builder builder = GpuMemory.builder();
+                    backends.forEach(builder::backend);
+                    return builder;
+                },
+                terminal,
+                args);
+    }
+
+    /** With the backends of this machine. */
+    static CommandRun discovering(String... args) {
+        return of(GpuMemory::builder, false, args);
+    }
+
+    private static CommandRun of(Supplier<GpuMemory.Builder> memory, boolean terminal, String... args) {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         ByteArrayOutputStream err = new ByteArrayOutputStream();
         CommandContext context = new CommandContext(
                 new PrintStream(out, true, StandardCharsets.UTF_8),
                 new PrintStream(err, true, StandardCharsets.UTF_8),
                 terminal,
-                () -> {
-                    GpuMemory.Builder builder = GpuMemory.builder();
-                    backends.forEach(builder::backend);
-                    return builder;
-                });
+                memory);
         int code = Main.run(context, args);
         return new CommandRun(code, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
     }

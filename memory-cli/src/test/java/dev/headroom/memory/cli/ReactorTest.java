@@ -49,6 +49,7 @@ class ReactorTest {
             "dev.headroom.memory.cpu.PlainBlocks",
             // One per load, for the mapped file.
             "dev.headroom.memory.model.OpenShards",
+            "dev.headroom.memory.opencl.OpenClBlock",
             "dev.headroom.memory.sim.BlockBytes",
             // One per mapping: a segment used after it was unmapped has to be found out.
             "dev.headroom.memory.sim.SimulatedMapping");

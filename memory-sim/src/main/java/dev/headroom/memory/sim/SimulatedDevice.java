@@ -704,7 +704,7 @@ public final class SimulatedDevice {
 
         private KindTraits visible(Placement placement, long largest) {
             return new KindTraits(
-                    true, placement, baseAlignment, granularity, largest, OptionalLong.empty(), true, coherent);
+                    true, placement, baseAlignment, granularity, largest, OptionalLong.empty(), 1, true, coherent);
         }
     }
 }

@@ -55,6 +55,8 @@ abstract class PoolContentsTests extends PoolFixture {
                 if (buffer instanceof PinnedRange.Source source) {
                     try (PinnedRange range = source.pin()) {
                         assertThat(range.byteOffset() % alignment).isZero();
+                        long bound = range.driver().traits(buffer.kind()).bindingAlignment();
+                        assertThat(range.byteOffset() % bound).isZero();
                         assertThat(range.byteSize()).isEqualTo(byteSize);
                     }
                 }

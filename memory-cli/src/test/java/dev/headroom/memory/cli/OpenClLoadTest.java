@@ -1,0 +1,109 @@
+package dev.headroom.memory.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.abort;
+
+import dev.headroom.memory.BackendStatus;
+import dev.headroom.memory.DataType;
+import dev.headroom.memory.GpuMemory;
+import dev.headroom.memory.model.GgufWriter;
+import dev.headroom.memory.model.WriteProgress;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Map;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The command line on the OpenCL device of this machine; skipped where there is none. */
+class OpenClLoadTest {
+
+    private static final long MIB = 1L << 20;
+    private static final int TENSORS = 24;
+    private static final long BYTES = TENSORS * 4 * MIB;
+
+    @TempDir
+    Path folder;
+
+    private String model;
+
+    @BeforeEach
+    void makeModel() throws IOException {
+        requireOpenCl();
+        GgufWriter.Builder builder = GgufWriter.builder();
+        for (int i = 0; i < TENSORS; i++) {
+            builder.tensor("blk." + i + ".weight", DataType.F32, 1024, 1024);
+        }
+        Path path = folder.resolve("model.gguf");
+        builder.build()
+                .write(
+                        path,
+                        (tensor, offset, target) -> {
+                            for (int i = 0; target.hasRemaining(); i++) {
+                                target.put((byte) (tensor.name().hashCode() + (offset + i) * 31));
+                            }
+                        },
+                        WriteProgress.none());
+        model = path.toString();
+    }
+
+    private static void requireOpenCl() {
+        try (GpuMemory memory = GpuMemory.open()) {
+            BackendStatus status = memory.backends().stream()
+                    .filter(backend -> backend.name().equals("opencl"))
+                    .findFirst()
+                    .orElseThrow();
+            status.reason().ifPresent(reason -> {
+                System.out.println("opencl is not tested: " + reason);
+                abort(reason);
+            });
+        }
+    }
+
+    private static CommandRun run(String... args) {
+        return CommandRun.discovering(args);
+    }
+
+    @Test
+    void allOfItAndEveryByteIsRight() {
+        CommandRun run = run("load", model, "--backend", "opencl", "--verify", "--json");
+        assertThat(run.code()).as(run.err()).isZero();
+        assertThat(run.json())
+                .containsEntry("backend", "opencl")
+                .containsEntry("bytes", BYTES)
+                .containsEntry("fallbackBuffers", 0L)
+                .containsEntry("verified", true);
+    }
+
+    @Test
+    void whatDoesNotFitUnderTheLimitFallsBack() {
+        CommandRun run = run("load", model, "--backend", "opencl", "--limit", "64MiB", "--verify", "--json");
+        assertThat(run.code()).as(run.err()).isZero();
+        Map<String, Object> json = run.json();
+        assertThat(json)
+                .containsEntry("backend", "opencl")
+                .containsEntry("tensors", (long) TENSORS)
+                .containsEntry("bytes", BYTES)
+                .containsEntry("fallbackBuffers", TENSORS - 16L)
+                .containsEntry("fallbackBytes", BYTES - 64 * MIB)
+                .containsEntry("verified", true);
+    }
+
+    @Test
+    void withoutTheFallbackItIsRefusedWithTheFigures() {
+        CommandRun run = run("load", model, "--backend", "opencl", "--limit", "64MiB", "--no-fallback", "--json");
+        assertThat(run.code()).isEqualTo(ExitCode.FAILED);
+        assertThat(run.out()).isEmpty();
+        assertThat(run.complaints().getFirst()).startsWith("headroom: no device has room for " + model);
+        assertThat(run.complaints().get(1)).contains("opencl:0", "requested 96 MiB, largest free 64 MiB, limit 64 MiB");
+    }
+
+    @Test
+    void itIsListedAndSelected() {
+        CommandRun devices = run("devices", "--json");
+        assertThat(devices.out()).contains("\"name\":\"opencl\",\"available\":true");
+        CommandRun selected = run("select", "1MiB", "--backend", "opencl");
+        assertThat(selected.code()).isZero();
+        assertThat(selected.out()).contains("opencl:0 (");
+    }
+}

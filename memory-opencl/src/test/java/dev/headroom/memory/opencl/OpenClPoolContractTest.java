@@ -1,0 +1,40 @@
+package dev.headroom.memory.opencl;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.headroom.memory.spi.MemoryBackend;
+import dev.headroom.memory.testkit.PoolContract;
+import org.junit.jupiter.api.Nested;
+import org.junit.jupiter.api.extension.AfterEachCallback;
+import org.junit.jupiter.api.extension.RegisterExtension;
+
+/** The contract of pools on the first OpenCL device of this machine. */
+class OpenClPoolContractTest {
+
+    /** As it is, without a seam. */
+    @Nested
+    class OnThisDevice extends PoolContract {
+        @Override
+        protected MemoryBackend newBackend() {
+            return new OpenClBackend();
+        }
+    }
+
+    /** The same device under the name of a card, whose memory the host does not reach. */
+    @Nested
+    class AsACard extends PoolContract {
+        private ScriptedCl cl;
+
+        /** Looks when the contract has closed everything. */
+        @RegisterExtension
+        final AfterEachCallback ledger = context -> assertThat(cl.faults()).isEmpty();
+
+        @Override
+        protected MemoryBackend newBackend() {
+            if (cl == null) {
+                cl = ScriptedCl.asCard();
+            }
+            return cl.backend();
+        }
+    }
+}
