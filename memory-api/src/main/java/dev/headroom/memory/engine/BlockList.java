@@ -1,7 +1,10 @@
 package dev.headroom.memory.engine;
 
+import dev.headroom.memory.HeapReport;
+import dev.headroom.memory.PoolProfile;
 import dev.headroom.memory.spi.DriverBlock;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -50,20 +53,36 @@ final class BlockList {
      *
      * @param blockBytes  held from the driver
      * @param usedBytes   in buffers
+     * @param freeBytes   free for any buffer
      * @param largestFree the longest range a buffer could get without growth
      * @param buffers     buffers that take up memory
+     * @param blocks      blocks, ranges among them
      */
-    record Figures(long blockBytes, long usedBytes, long largestFree, long buffers) {}
+    record Figures(long blockBytes, long usedBytes, long freeBytes, long largestFree, long buffers, int blocks) {}
+
+    /**
+     * Idle memory.
+     *
+     * @param bytes        how much of it could be given back
+     * @param longestNanos how long a part of it has been idle, at most; 0 if there is none
+     */
+    record Idle(long bytes, long longestNanos) {}
 
     /** A region's block, and how much of it is backed by memory. */
     private static final class Block {
         private final DriverBlock memory;
         private final boolean range;
+        /** A free range of this size may be given back. */
+        private final long idleFromBytes;
+
+        private final IdleAges ages;
         private long heldBytes;
 
-        private Block(DriverBlock memory, boolean range) {
+        private Block(DriverBlock memory, boolean range, long idleFromBytes, IdleAges ages) {
             this.memory = memory;
             this.range = range;
+            this.idleFromBytes = idleFromBytes;
+            this.ages = ages;
         }
     }
 
@@ -71,12 +90,16 @@ final class BlockList {
     private final EngineLock lock;
     private final long unit;
     private final Tlsf tlsf = new Tlsf();
+    private ClassBlocks classes = new ClassBlocks(tlsf, List.of());
+    /** Pieces that are shut off: allocations, but no buffers. */
+    private final BitSet shut = new BitSet();
+
+    private long shutPieces;
     /** By region; null where a region is not in use. */
     private final List<@Nullable Block> blocks = new ArrayList<>();
 
     private long blockBytes;
     private long strandedBytes;
-    private long strandedNodes;
     private boolean closed;
 
     /**
@@ -89,6 +112,11 @@ final class BlockList {
         this.counters = counters;
         this.lock = counters.lock;
         this.unit = unit;
+    }
+
+    /** Serves small requests from blocks of fixed sizes. Before the first request only. */
+    void divide(List<PoolProfile.BlockClass> plan) {
+        classes = new ClassBlocks(tlsf, plan);
     }
 
     /** Finds room, and counts a hit if there is any. */
@@ -104,14 +132,79 @@ final class BlockList {
         }
     }
 
+    /** As {@link #hit}, but makes do with a block of a larger class. */
+    @Nullable
+    Place hitLarger(long bytes, long alignment) {
+        lock.lock();
+        try {
+            Place place = closed ? null : blockPlace(classes.takeLarger(bytes, alignment));
+            counters.hits += place == null ? 0 : 1;
+            return place;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Whether block classes have blocks for such a request. */
+    boolean hasClassFor(long bytes, long alignment) {
+        return classes.serves(bytes, alignment);
+    }
+
     /** Takes a buffer's memory back. Harmless after close. */
-    void free(int node) {
+    void free(int name) {
+        Block idle = null;
+        long byteOffset = 0;
+        long byteSize = 0;
         lock.lock();
         try {
             if (!closed) {
-                counters.usedBytes -= tlsf.byteSize(node);
-                tlsf.free(node);
+                boolean inClass = ClassBlocks.isBlock(name);
+                int node = inClass ? classes.node(name) : name;
+                Block block = blockOf(tlsf.region(node));
+                byteOffset = tlsf.offset(node);
+                byteSize = tlsf.byteSize(node);
+                counters.usedBytes -= inClass ? classes.byteSize(name) : byteSize;
+                // Beside empty slabs a free range may be smaller than the idle memory it is part of.
+                if (inClass ? classes.free(name) : tlsf.free(node) >= block.idleFromBytes || classes.slabCount() > 0) {
+                    idle = block;
+                    idle.ages.expect();
+                }
             }
+        } finally {
+            lock.unlock();
+        }
+        if (idle != null) {
+            fellIdle(idle, byteOffset, byteSize);
+        }
+    }
+
+    /** Takes the time, without the lock, of something that may have been the last in its place. */
+    private void fellIdle(Block block, long byteOffset, long byteSize) {
+        long now = 0;
+        boolean known = false;
+        try {
+            now = nowNanos();
+            known = true;
+        } finally {
+            lock.lock();
+            block.ages.settle();
+            if (known) {
+                block.ages.touch(byteOffset, byteSize, now);
+            }
+            lock.unlock();
+        }
+    }
+
+    /** The time by the pool's clock. Not to be called with the lock held. */
+    long nowNanos() {
+        return counters.clock.getAsLong();
+    }
+
+    /** How much a buffer takes up. */
+    long byteSize(int name) {
+        lock.lock();
+        try {
+            return closed ? 0 : ClassBlocks.isBlock(name) ? classes.byteSize(name) : tlsf.byteSize(name);
         } finally {
             lock.unlock();
         }
@@ -120,11 +213,45 @@ final class BlockList {
     Figures figures() {
         lock.lock();
         try {
-            return new Figures(
-                    blockBytes,
-                    closed ? 0 : tlsf.usedBytes() - strandedBytes,
-                    closed ? 0 : tlsf.largestFree(),
-                    closed ? 0 : tlsf.allocationCount() - strandedNodes);
+            return closed
+                    ? new Figures(0, 0, 0, 0, 0, 0)
+                    : new Figures(
+                            blockBytes,
+                            usedBytes(),
+                            tlsf.freeBytes(),
+                            tlsf.largestFree(),
+                            tlsf.allocationCount() - shutPieces - classes.slabCount() + classes.blocksInUse(),
+                            tlsf.regionCount());
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** The block classes, if there are any. */
+    List<HeapReport.BlockClass> classFigures() {
+        lock.lock();
+        try {
+            return classes.figures();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /**
+     * Shows buffers and free ranges in one step of a walk; blocks of classes are left out, their figures tell all.
+     *
+     * @return where the next step begins, or {@link Tlsf#NONE} if there is none
+     */
+    int visit(int from, int count, Tlsf.NodeVisitor visitor) {
+        lock.lock();
+        try {
+            return closed
+                    ? Tlsf.NONE
+                    : tlsf.visitNodes(from, count, (node, used, size) -> {
+                        if (!shut.get(node) && !classes.isSlab(node)) {
+                            visitor.visit(node, used, size);
+                        }
+                    });
         } finally {
             lock.unlock();
         }
@@ -132,16 +259,27 @@ final class BlockList {
 
     /** Idle memory that could be given back. */
     long idleBytes() {
+        return idle(0).bytes();
+    }
+
+    /** Idle memory that could be given back, and since when. */
+    Idle idle(long nowNanos) {
         lock.lock();
         try {
             long bytes = 0;
-            for (int region : idleBlocks(Long.MAX_VALUE)) {
-                bytes += blockOf(region).heldBytes;
+            long longest = 0;
+            classes.releaseIdle();
+            for (int region : idleBlocks(Long.MAX_VALUE, IdleAges.Due.ANY)) {
+                Block block = blockOf(region);
+                bytes += block.heldBytes;
+                longest = Math.max(longest, block.ages.longestNanos(0, block.heldBytes, nowNanos));
             }
-            for (Piece piece : idlePieces(Long.MAX_VALUE)) {
+            for (Piece piece : idlePieces(Long.MAX_VALUE, IdleAges.Due.ANY)) {
                 bytes += piece.byteSize();
+                IdleAges ages = blockOf(piece.region()).ages;
+                longest = Math.max(longest, ages.longestNanos(piece.byteOffset(), piece.byteSize(), nowNanos));
             }
-            return bytes;
+            return new Idle(bytes, longest);
         } finally {
             lock.unlock();
         }
@@ -178,9 +316,10 @@ final class BlockList {
 
     /** Enters a reserved range; nothing in it is backed yet. */
     void addRange(DriverBlock range, long byteSize) {
+        IdleAges ages = IdleAges.ofRange(byteSize, unit, 0);
         lock.lock();
         try {
-            register(tlsf.addReservedRegion(byteSize), new Block(range, true));
+            register(tlsf.addReservedRegion(byteSize), new Block(range, true, unit, ages));
         } finally {
             lock.unlock();
         }
@@ -188,11 +327,12 @@ final class BlockList {
 
     /** Enters pieces that are backed now, and finds room for a request before anybody else does. */
     @Nullable
-    Place addPieces(List<Piece> pieces, long bytes, long alignment) {
+    Place addPieces(List<Piece> pieces, long bytes, long alignment, long nowNanos) {
         lock.lock();
         try {
             for (Piece piece : pieces) {
                 tlsf.commit(piece.region(), piece.byteOffset(), piece.byteSize());
+                blockOf(piece.region()).ages.touch(piece.byteOffset(), piece.byteSize(), nowNanos);
                 book(piece.region(), piece.byteSize());
             }
             return missed(take(bytes, alignment));
@@ -204,10 +344,11 @@ final class BlockList {
     /** Enters a block, and finds room for a request before anybody else does. */
     @Nullable
     Place addBlock(DriverBlock memory, long byteSize, long bytes, long alignment) {
+        IdleAges ages = IdleAges.ofBlock(nowNanos());
         lock.lock();
         try {
             int region = tlsf.addRegion(byteSize);
-            register(region, new Block(memory, false));
+            register(region, new Block(memory, false, byteSize, ages));
             book(region, byteSize);
             return missed(take(bytes, alignment));
         } finally {
@@ -215,12 +356,13 @@ final class BlockList {
         }
     }
 
-    /** Takes idle blocks out of the book, until there are enough bytes. */
-    List<Owned> detachIdleBlocks(long wantedBytes) {
+    /** Takes idle blocks that are due out of the book, until there are enough bytes. */
+    List<Owned> detachIdleBlocks(long wantedBytes, IdleAges.Due due) {
         lock.lock();
         try {
             List<Owned> detached = new ArrayList<>();
-            for (int region : closed ? List.<Integer>of() : idleBlocks(wantedBytes)) {
+            classes.releaseIdle();
+            for (int region : closed ? List.<Integer>of() : idleBlocks(wantedBytes, due)) {
                 Block block = blockOf(region);
                 tlsf.removeRegion(region);
                 blocks.set(region, null);
@@ -233,15 +375,15 @@ final class BlockList {
         }
     }
 
-    /** Shuts idle pieces of ranges off, until there are enough bytes: nobody is given them before {@link #unbacked}. */
-    List<Piece> shutIdlePieces(long wantedBytes) {
+    /** Shuts idle pieces of ranges that are due off, until there are enough bytes: nobody is given them before {@link #unbacked}. */
+    List<Piece> shutIdlePieces(long wantedBytes, IdleAges.Due due) {
         lock.lock();
         try {
-            List<Piece> shut = new ArrayList<>();
-            for (Piece piece : closed ? List.<Piece>of() : idlePieces(wantedBytes)) {
-                shut.add(shut(piece));
+            List<Piece> pieces = new ArrayList<>();
+            for (Piece piece : closed ? List.<Piece>of() : idlePieces(wantedBytes, due)) {
+                pieces.add(shut(piece));
             }
-            return shut;
+            return pieces;
         } finally {
             lock.unlock();
         }
@@ -255,7 +397,8 @@ final class BlockList {
             tlsf.decommit(piece.region(), piece.byteOffset(), piece.byteSize());
             book(piece.region(), -piece.byteSize());
             strandedBytes -= piece.byteSize();
-            strandedNodes--;
+            shut.clear(piece.node());
+            shutPieces--;
         } finally {
             lock.unlock();
         }
@@ -297,6 +440,7 @@ final class BlockList {
         lock.lock();
         try {
             tlsf.validate();
+            classes.validate();
             long held = 0;
             for (Block block : blocks) {
                 held += block == null ? 0 : block.heldBytes;
@@ -316,13 +460,33 @@ final class BlockList {
     // From here on the lock is held.
 
     private @Nullable Place take(long bytes, long alignment) {
-        int node = closed ? Tlsf.NONE : tlsf.allocate(bytes, alignment);
-        if (node == Tlsf.NONE) {
+        if (closed) {
             return null;
         }
-        long granted = tlsf.byteSize(node);
+        Place block = blockPlace(classes.take(bytes, alignment));
+        if (block != null) {
+            return block;
+        }
+        int node = tlsf.allocate(bytes, alignment);
+        if (node == Tlsf.NONE && classes.releaseIdle()) {
+            node = tlsf.allocate(bytes, alignment);
+        }
+        return node == Tlsf.NONE ? null : place(node, node, 0, tlsf.byteSize(node));
+    }
+
+    private @Nullable Place blockPlace(int name) {
+        return name == Tlsf.NONE
+                ? null
+                : place(name, classes.node(name), classes.byteOffset(name), classes.byteSize(name));
+    }
+
+    private Place place(int name, int node, long byteOffset, long granted) {
         counters.used(granted);
-        return new Place(node, blockOf(tlsf.region(node)).memory, tlsf.offset(node), granted);
+        return new Place(name, blockOf(tlsf.region(node)).memory, tlsf.offset(node) + byteOffset, granted);
+    }
+
+    private long usedBytes() {
+        return tlsf.usedBytes() - strandedBytes - classes.reservedBytes() + classes.usedBytes();
     }
 
     /** Counts a miss if the request was served. */
@@ -334,34 +498,45 @@ final class BlockList {
     private Piece shut(Piece piece) {
         int node = tlsf.allocateAt(piece.region(), piece.byteOffset(), piece.byteSize());
         strandedBytes += piece.byteSize();
-        strandedNodes++;
+        shut.set(node);
+        shutPieces++;
         return new Piece(piece.region(), piece.memory(), piece.byteOffset(), piece.byteSize(), node);
     }
 
-    /** Regions of wholly idle blocks, until there are enough bytes. */
-    private List<Integer> idleBlocks(long wantedBytes) {
+    /** Regions of wholly idle blocks that are due, until there are enough bytes. */
+    private List<Integer> idleBlocks(long wantedBytes, IdleAges.Due due) {
         List<Integer> regions = new ArrayList<>();
-        long found = 0;
-        for (int region = 0; region < blocks.size() && found < wantedBytes; region++) {
+        long[] found = {0};
+        for (int region = 0; region < blocks.size() && found[0] < wantedBytes; region++) {
             Block block = blocks.get(region);
             if (block != null && !block.range && tlsf.isRegionFree(region)) {
-                regions.add(region);
-                found += block.heldBytes;
+                int idle = region;
+                block.ages.forEachDue(0, block.heldBytes, due, (_, byteSize) -> {
+                    regions.add(idle);
+                    found[0] += byteSize;
+                });
             }
         }
         return regions;
     }
 
-    /** Idle pieces of ranges, until there are enough bytes; of each run the upper end, so that what is left lies together. */
-    private List<Piece> idlePieces(long wantedBytes) {
+    /**
+     * Idle pieces of ranges that are due, until there are enough bytes; of each run the upper end, so that what is left lies
+     * together.
+     */
+    private List<Piece> idlePieces(long wantedBytes, IdleAges.Due due) {
         List<Piece> pieces = new ArrayList<>();
         long[] found = {0};
-        tlsf.forEachFreePageRun(unit, (region, offset, size) -> {
+        tlsf.forEachFreePageRun(unit, (region, runOffset, runSize) -> {
             Block block = blockOf(region);
             if (block.range && found[0] < wantedBytes) {
-                long part = Math.min(size, GrowthPolicy.roundUp(wantedBytes - found[0], unit));
-                pieces.add(new Piece(region, block.memory, offset + size - part, part, Tlsf.NONE));
-                found[0] += part;
+                block.ages.forEachDue(runOffset, runSize, due, (offset, size) -> {
+                    long part = Math.min(size, GrowthPolicy.roundUp(Math.max(0, wantedBytes - found[0]), unit));
+                    if (part > 0) {
+                        pieces.add(new Piece(region, block.memory, offset + size - part, part, Tlsf.NONE));
+                        found[0] += part;
+                    }
+                });
             }
         });
         return pieces;

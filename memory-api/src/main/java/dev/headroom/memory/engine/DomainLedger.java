@@ -1,7 +1,9 @@
 package dev.headroom.memory.engine;
 
 import dev.headroom.memory.MemoryDomain;
+import dev.headroom.memory.PoolReport;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.ToLongFunction;
 import org.jspecify.annotations.Nullable;
@@ -17,6 +19,11 @@ final class DomainLedger {
     interface Member {
         /** Gives back idle blocks of a ledger's memory, about so many bytes; returns what it gave. Never waits for another pool. */
         long giveBack(DomainLedger ledger, long wantedBytes);
+
+        /** What it knows about itself; empty if it does not tell, or cannot now. */
+        default Optional<PoolReport> report() {
+            return Optional.empty();
+        }
     }
 
     /**
@@ -73,6 +80,14 @@ final class DomainLedger {
             }
         }
         return gone;
+    }
+
+    /** What the other members know about themselves. */
+    List<PoolReport> reports(Member except) {
+        return members.stream()
+                .filter(other -> !other.equals(except))
+                .flatMap(other -> other.report().stream())
+                .toList();
     }
 
     synchronized Figures figures() {

@@ -110,6 +110,10 @@ final class Heap {
         return accountant;
     }
 
+    MemoryKind kind() {
+        return kind;
+    }
+
     BlockList blocks() {
         return blocks;
     }
@@ -150,11 +154,16 @@ final class Heap {
 
     /** Gives back about so many idle bytes, waiting its turn. Returns what is gone. */
     long trim(long wantedBytes, Duration patience) {
+        return trim(wantedBytes, IdleAges.Due.ANY, patience);
+    }
+
+    /** Gives back about so many idle bytes that are due, waiting its turn. Returns what is gone. */
+    long trim(long wantedBytes, IdleAges.Due due, Duration patience) {
         if (!flight.begin(patience)) {
             return 0;
         }
         try {
-            return trimInFlight(wantedBytes);
+            return trimInFlight(wantedBytes, due);
         } finally {
             flight.end();
         }
@@ -259,8 +268,9 @@ final class Heap {
             List<BlockList.Piece> pieces = blocks.holes(growth, wish - needed);
             long size = pieces.stream().mapToLong(BlockList.Piece::byteSize).sum();
             Attempt attempt = booked(size, needed, reading, claim, () -> {
+                long now = blocks.nowNanos(); // it may throw, and nothing must between the next two
                 commitAll(memory, pieces);
-                return blocks.addPieces(pieces, bytes, alignment);
+                return blocks.addPieces(pieces, bytes, alignment, now);
             });
             if (attempt.refusal() == null || size <= needed) {
                 return attempt;
@@ -359,7 +369,7 @@ final class Heap {
             return false;
         }
         long wanted = round < ATTEMPTS - 2 ? missing << (MORE_BITS * round) : Long.MAX_VALUE;
-        long gone = trimInFlight(wanted);
+        long gone = trimInFlight(wanted, IdleAges.Due.ANY);
         for (Heap neighbour : neighbours) {
             gone += gone < wanted ? neighbour.trimIfNobodyElse(wanted - gone) : 0;
         }
@@ -372,15 +382,15 @@ final class Heap {
             return 0;
         }
         try {
-            return trimInFlight(wantedBytes);
+            return trimInFlight(wantedBytes, IdleAges.Due.ANY);
         } finally {
             flight.end();
         }
     }
 
-    private long trimInFlight(long wantedBytes) {
+    private long trimInFlight(long wantedBytes, IdleAges.Due due) {
         long gone = 0;
-        for (BlockList.Owned block : blocks.detachIdleBlocks(wantedBytes)) {
+        for (BlockList.Owned block : blocks.detachIdleBlocks(wantedBytes, due)) {
             if (session.giveBack(() -> session.driver().free(block.memory()), block.heldBytes())) {
                 accountant.release(block.heldBytes());
                 gone += block.heldBytes();
@@ -388,12 +398,12 @@ final class Heap {
                 keptBytes += block.heldBytes();
             }
         }
-        return ranges == null ? gone : gone + decommitIdle(ranges, wantedBytes - gone);
+        return ranges == null ? gone : gone + decommitIdle(ranges, wantedBytes - gone, due);
     }
 
-    private long decommitIdle(VirtualMemory memory, long wantedBytes) {
+    private long decommitIdle(VirtualMemory memory, long wantedBytes, IdleAges.Due due) {
         long gone = 0;
-        for (BlockList.Piece piece : blocks.shutIdlePieces(wantedBytes)) {
+        for (BlockList.Piece piece : blocks.shutIdlePieces(wantedBytes, due)) {
             // What is not gone stays shut; of a lost device the range goes as a whole when the pool is closed.
             if (!session.isLost() && decommitted(memory, piece)) {
                 blocks.unbacked(piece);
