@@ -54,14 +54,14 @@ final class PoolReportText {
         MemoryBudget budget = room.budget();
         String free = budget.freeBytes().isPresent() ? bytes(budget.freeBytes().getAsLong()) + " free" : "free unknown";
         line(
-                "device: %s total, %s (%s: %s), pressure %s",
+                "system: %s total, %s (%s: %s), pressure %s",
                 bytes(budget.totalBytes()), free, budget.source().label(), budget.detail(), room.pressure());
         line("usable: %s (%s)", bytes(room.usableBytes()), room.terms());
     }
 
     private void heap(HeapReport heap) {
         line(
-                "%s: %s in %d block%s: %s in %d buffer%s, %s free in %d range%s (largest %s), %s aside",
+                "%s memory: %s in %d block%s; %s in %d buffer%s, %s free in %d range%s (largest %s), %s aside",
                 heap.kind().label(),
                 bytes(heap.blockBytes()),
                 heap.blocks(),

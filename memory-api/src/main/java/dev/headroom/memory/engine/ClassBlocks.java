@@ -242,7 +242,7 @@ final class ClassBlocks {
             return null;
         }
         long most = Math.max(1, SLAB_BYTES / size.blockBytes());
-        for (long blocks = Math.min(most, size.plan.blocks() - size.reserved); blocks > 0; blocks /= 4) {
+        for (long blocks = Math.min(most, size.plan.blocks() - size.reserved); blocks > 0; blocks = fewer(blocks)) {
             int node = tlsf.allocate(blocks * size.blockBytes(), size.blockBytes());
             if (node != Tlsf.NONE) {
                 Slab slab = new Slab(size, node, number, (int) blocks);
@@ -261,6 +261,11 @@ final class ClassBlocks {
             }
         }
         return null;
+    }
+
+    /** A quarter, but one before none. */
+    private static long fewer(long blocks) {
+        return blocks == 1 ? 0 : Math.max(1, blocks / 4);
     }
 
     private void release(Slab slab) {
