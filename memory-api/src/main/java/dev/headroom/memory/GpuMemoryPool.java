@@ -137,8 +137,11 @@ public interface GpuMemoryPool extends AutoCloseable {
 
     /**
      * Gives memory back to the driver that has been idle for some time: blocks, or pages of a reserved range, in which no buffer
-     * has been for at least so long, by the clock of the {@link GpuMemory}. What is in use, or was shortly ago, stays. Where a
-     * time cannot be told page by page, because a range has very many, the youngest page of a few counts for all of them.
+     * has been for at least so long, by the clock of the {@link GpuMemory}. What is in use, or was shortly ago, stays.
+     *
+     * <p>Times are never too early, but may be too late: where a range has very many pages, the youngest of a few counts for all
+     * of them; and of memory that comes and goes more than a thousand times between two calls of this method, {@link #report()}
+     * or the trimming by {@link MemoryConfig#idleTrimAfter}, the time counts from the later call.
      *
      * @param idleFor how long, 0 or more; 0 as {@link #shrink()}
      * @return bytes given back; 0 from a pool of a backend's own that keeps no times, unless {@code idleFor} is 0

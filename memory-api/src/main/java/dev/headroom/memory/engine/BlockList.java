@@ -60,14 +60,6 @@ final class BlockList {
      */
     record Figures(long blockBytes, long usedBytes, long freeBytes, long largestFree, long buffers, int blocks) {}
 
-    /**
-     * Idle memory.
-     *
-     * @param bytes        how much of it could be given back
-     * @param longestNanos how long a part of it has been idle, at most; 0 if there is none
-     */
-    record Idle(long bytes, long longestNanos) {}
-
     /** A region's block, and how much of it is backed by memory. */
     private static final class Block {
         private final DriverBlock memory;
@@ -86,6 +78,12 @@ final class BlockList {
         }
     }
 
+    /**
+     * Frees that leave something idle are timed so often between two looks at the times; later ones count as freed when somebody
+     * looks. So memory that comes and goes in a loop does not pay for a clock that costs as much as all the rest.
+     */
+    private static final int TIMED_FREES = 1000;
+
     private final PoolCounters counters;
     private final EngineLock lock;
     private final long unit;
@@ -101,6 +99,10 @@ final class BlockList {
     private long blockBytes;
     private long strandedBytes;
     private boolean closed;
+    /** Whether the last free left something idle: the next one may, too. */
+    private boolean leavesIdle;
+    /** How many more frees are timed before somebody looks at the times. */
+    private int timesLeft = TIMED_FREES;
 
     /**
      * An empty book.
@@ -152,7 +154,9 @@ final class BlockList {
 
     /** Takes a buffer's memory back. Harmless after close. */
     void free(int name) {
-        Block idle = null;
+        boolean timed = leavesIdle && timesLeft > 0; // a guess: the clock is not read with the lock held
+        long now = timed ? nowNanos() : 0;
+        Block untimed = null;
         long byteOffset = 0;
         long byteSize = 0;
         lock.lock();
@@ -165,34 +169,31 @@ final class BlockList {
                 byteSize = tlsf.byteSize(node);
                 counters.usedBytes -= inClass ? classes.byteSize(name) : byteSize;
                 // Beside empty slabs a free range may be smaller than the idle memory it is part of.
-                if (inClass ? classes.free(name) : tlsf.free(node) >= block.idleFromBytes || classes.slabCount() > 0) {
-                    idle = block;
-                    idle.ages.expect();
+                leavesIdle = inClass
+                        ? classes.free(name)
+                        : tlsf.free(node) >= block.idleFromBytes || classes.slabCount() > 0;
+                if (leavesIdle && timed) {
+                    block.ages.touch(byteOffset, byteSize, now);
+                    timesLeft--;
+                } else if (leavesIdle) {
+                    block.ages.touch(byteOffset, byteSize);
+                    untimed = timesLeft > 0 ? block : null;
                 }
             }
         } finally {
             lock.unlock();
         }
-        if (idle != null) {
-            fellIdle(idle, byteOffset, byteSize);
+        if (untimed != null) {
+            takeTime(untimed, byteOffset, byteSize);
         }
     }
 
-    /** Takes the time, without the lock, of something that may have been the last in its place. */
-    private void fellIdle(Block block, long byteOffset, long byteSize) {
-        long now = 0;
-        boolean known = false;
-        try {
-            now = nowNanos();
-            known = true;
-        } finally {
-            lock.lock();
-            block.ages.settle();
-            if (known) {
-                block.ages.touch(byteOffset, byteSize, now);
-            }
-            lock.unlock();
-        }
+    private void takeTime(Block block, long byteOffset, long byteSize) {
+        long now = nowNanos();
+        lock.lock();
+        block.ages.touch(byteOffset, byteSize, now);
+        timesLeft--;
+        lock.unlock();
     }
 
     /** The time by the pool's clock. Not to be called with the lock held. */
@@ -259,27 +260,38 @@ final class BlockList {
 
     /** Idle memory that could be given back. */
     long idleBytes() {
-        return idle(0).bytes();
-    }
-
-    /** Idle memory that could be given back, and since when. */
-    Idle idle(long nowNanos) {
         lock.lock();
         try {
-            long bytes = 0;
-            long longest = 0;
             classes.releaseIdle();
+            long bytes = 0;
             for (int region : idleBlocks(Long.MAX_VALUE, IdleAges.Due.ANY)) {
-                Block block = blockOf(region);
-                bytes += block.heldBytes;
-                longest = Math.max(longest, block.ages.longestNanos(0, block.heldBytes, nowNanos));
+                bytes += blockOf(region).heldBytes;
             }
             for (Piece piece : idlePieces(Long.MAX_VALUE, IdleAges.Due.ANY)) {
                 bytes += piece.byteSize();
+            }
+            return bytes;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** How long a part of what {@link #idleBytes} counts has been idle, at most; 0 if there is none. */
+    long longestIdleNanos(long nowNanos) {
+        lock.lock();
+        try {
+            classes.releaseIdle();
+            timesLeft = TIMED_FREES;
+            long longest = 0;
+            for (int region : idleBlocks(Long.MAX_VALUE, IdleAges.Due.ANY)) {
+                Block block = blockOf(region);
+                longest = Math.max(longest, block.ages.longestNanos(0, block.heldBytes, nowNanos));
+            }
+            for (Piece piece : idlePieces(Long.MAX_VALUE, IdleAges.Due.ANY)) {
                 IdleAges ages = blockOf(piece.region()).ages;
                 longest = Math.max(longest, ages.longestNanos(piece.byteOffset(), piece.byteSize(), nowNanos));
             }
-            return new Idle(bytes, longest);
+            return longest;
         } finally {
             lock.unlock();
         }
@@ -362,6 +374,7 @@ final class BlockList {
         try {
             List<Owned> detached = new ArrayList<>();
             classes.releaseIdle();
+            timesLeft = TIMED_FREES;
             for (int region : closed ? List.<Integer>of() : idleBlocks(wantedBytes, due)) {
                 Block block = blockOf(region);
                 tlsf.removeRegion(region);

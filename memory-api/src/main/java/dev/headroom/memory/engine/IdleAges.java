@@ -37,8 +37,10 @@ final class IdleAges {
 
     private final long partBytes;
     private final long[] since;
-    /** Frees whose time is not known yet: until it is, nothing counts as old. */
-    private int settling;
+    /** What was freed without a time lies between these. */
+    private long untimedFrom = Long.MAX_VALUE;
+
+    private long untimedTo;
 
     private IdleAges(long partBytes, int parts, long nowNanos) {
         this.partBytes = partBytes;
@@ -58,28 +60,28 @@ final class IdleAges {
         return new IdleAges(partBytes, (int) ((byteSize - 1) / partBytes) + 1, nowNanos);
     }
 
-    /** Something was freed; its time follows with {@link #settle}. */
-    void expect() {
-        settling++;
-    }
-
-    /** What was expected is over. */
-    void settle() {
-        settling--;
-    }
-
     /** Something was freed or added there. */
     void touch(long byteOffset, long byteSize, long nowNanos) {
         int last = part(byteOffset + byteSize - 1);
         for (int part = part(byteOffset); part <= last; part++) {
             since[part] = nowNanos;
         }
+        if (byteOffset <= untimedFrom && untimedTo <= byteOffset + byteSize) {
+            untimedFrom = Long.MAX_VALUE;
+            untimedTo = 0;
+        }
+    }
+
+    /** Something was freed there at a time nobody took: it counts as freed when somebody looks. */
+    void touch(long byteOffset, long byteSize) {
+        untimedFrom = Math.min(untimedFrom, byteOffset);
+        untimedTo = Math.max(untimedTo, byteOffset + byteSize);
     }
 
     /** Shows what of an idle stretch is old enough, in pieces as long as possible. */
     void forEachDue(long byteOffset, long byteSize, Due due, PartVisitor visitor) {
-        if (settling > 0 && !due.equals(Due.ANY)) {
-            return;
+        if (!due.equals(Due.ANY)) {
+            time(due.nowNanos());
         }
         long end = byteOffset + byteSize;
         long start = byteOffset;
@@ -101,12 +103,19 @@ final class IdleAges {
 
     /** How long an idle stretch, or the oldest part of it, has been so. */
     long longestNanos(long byteOffset, long byteSize, long nowNanos) {
+        time(nowNanos);
         long longest = 0;
         int last = part(byteOffset + byteSize - 1);
-        for (int part = part(byteOffset); part <= last && settling == 0; part++) {
+        for (int part = part(byteOffset); part <= last; part++) {
             longest = Math.max(longest, nowNanos - since[part]);
         }
         return longest;
+    }
+
+    private void time(long nowNanos) {
+        if (untimedFrom < untimedTo) {
+            touch(untimedFrom, untimedTo - untimedFrom, nowNanos);
+        }
     }
 
     private int part(long byteOffset) {

@@ -39,7 +39,7 @@ final class IdleTrim {
         long gone = heaps.trim(new IdleAges.Due(now, idleNanos), Duration.ZERO);
         long oldest = 0;
         for (Heap heap : heaps.all()) {
-            oldest = Math.max(oldest, heap.blocks().idle(now).longestNanos());
+            oldest = Math.max(oldest, heap.blocks().longestIdleNanos(now));
         }
         // What falls idle from now on is due no sooner than that. Older memory is still there if another thread was
         // growing.

@@ -62,10 +62,10 @@ final class ReportWalk {
         for (Heap heap : heaps.all()) {
             BlockList.Figures figures = heap.blocks().figures();
             List<HeapReport.BlockClass> classes = heap.blocks().classFigures();
-            BlockList.Idle idle = heap.blocks().idle(now);
-            idleBytes += idle.bytes();
-            longest = Math.max(longest, idle.longestNanos());
-            all.add(report(heap, figures, classes, idle.bytes()));
+            long idle = heap.blocks().idleBytes();
+            idleBytes += idle;
+            longest = Math.max(longest, heap.blocks().longestIdleNanos(now));
+            all.add(report(heap, figures, classes, idle));
         }
         return new PoolReport(
                 session.device(),

@@ -54,14 +54,39 @@ class IdleAgesTest {
     }
 
     @Test
-    void nothingIsOldWhileATimeIsAwaited() {
+    void whatWasNotTimedCountsFromTheNextLook() {
+        IdleAges ages = IdleAges.ofRange(10 * PAGE, PAGE, 0);
+        ages.touch(PAGE, PAGE);
+        ages.touch(3 * PAGE, PAGE);
+        assertThat(due(ages, 0, 10 * PAGE, 1000, 100))
+                .as("what lies between counts as the rest")
+                .containsExactly("0+" + PAGE, 4 * PAGE + "+" + 6 * PAGE);
+        assertThat(due(ages, PAGE, PAGE, 1099, 100)).isEmpty();
+        assertThat(due(ages, PAGE, PAGE, 1100, 100)).hasSize(1);
+    }
+
+    @Test
+    void aTimeThatCameLaterReplacesTheUnknownOne() {
         IdleAges ages = IdleAges.ofBlock(0);
-        ages.expect();
-        assertThat(due(ages, 0, 1, 1000, 1)).isEmpty();
+        ages.touch(10, 20);
+        ages.touch(10, 20, 40);
+        assertThat(ages.longestNanos(0, 100, 1000)).isEqualTo(960);
+        ages.touch(10, 20);
+        ages.touch(40, 20);
+        ages.touch(10, 20, 40);
+        assertThat(ages.longestNanos(0, 100, 1000))
+                .as("elsewhere it is still unknown")
+                .isZero();
+    }
+
+    @Test
+    void ofWhateverAgeIsNoLookAtTheTimes() {
+        IdleAges ages = IdleAges.ofBlock(0);
+        ages.touch(0, 1);
         List<Long> any = new ArrayList<>();
-        ages.forEachDue(0, 1, IdleAges.Due.ANY, (_, bytes) -> any.add(bytes));
-        assertThat(any).as("of whatever age").containsExactly(1L);
-        ages.settle();
-        assertThat(due(ages, 0, 1, 1000, 1)).hasSize(1);
+        ages.forEachDue(0, 100, IdleAges.Due.ANY, (_, bytes) -> any.add(bytes));
+        assertThat(any).containsExactly(100L);
+        assertThat(ages.longestNanos(0, 100, 1000)).isZero();
+        assertThat(ages.longestNanos(0, 100, 1500)).isEqualTo(500);
     }
 }

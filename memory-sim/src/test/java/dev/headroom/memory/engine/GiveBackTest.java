@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.headroom.memory.DeviceBuffer;
 import dev.headroom.memory.GpuMemory;
+import dev.headroom.memory.GpuMemoryPool;
 import dev.headroom.memory.MemoryConfig;
 import dev.headroom.memory.MemoryStats;
 import dev.headroom.memory.PoolProfile;
@@ -180,6 +181,37 @@ class GiveBackTest {
         clock.advance(SECOND);
         assertThat(pool.shrink(SECOND)).isEqualTo(32 * MIB);
         close(pool);
+    }
+
+    /** A loop pays for the clock a thousand times at most; then its memory counts as idle from the next look on. */
+    @Test
+    void aLoopIsTimedToAnExtent() {
+        int[] looks = {0};
+        SimulatedBackend card = SimulatedBackend.card(1 << 30);
+        try (GpuMemory memory = GpuMemory.builder()
+                .backend(card)
+                .clock(() -> {
+                    looks[0]++;
+                    return clock.getAsLong();
+                })
+                .open()) {
+            GpuMemoryPool pool = memory.pool(memory.devices().getFirst());
+            for (int i = 0; i < 900; i++) {
+                pool.allocate(KIB).close();
+            }
+            clock.advance(MINUTE);
+            assertThat(pool.shrink(MINUTE)).as("timed each time").isEqualTo(32 * MIB);
+            looks[0] = 0;
+            for (int i = 0; i < 100_000; i++) {
+                pool.allocate(KIB).close();
+            }
+            assertThat(looks[0]).isLessThanOrEqualTo(1001);
+            clock.advance(MINUTE);
+            assertThat(pool.shrink(MINUTE)).as("not timed").isZero();
+            clock.advance(MINUTE);
+            assertThat(pool.shrink(MINUTE)).as("a minute after the look").isEqualTo(32 * MIB);
+        }
+        backend = card;
     }
 
     @ParameterizedTest
