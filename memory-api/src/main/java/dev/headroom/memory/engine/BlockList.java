@@ -6,7 +6,6 @@ import dev.headroom.memory.spi.DriverBlock;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
-import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,17 +28,6 @@ final class BlockList {
     record Place(int node, DriverBlock block, long byteOffset, long grantedBytes) {}
 
     /**
-     * Part of a reserved range.
-     *
-     * @param region     the range's region
-     * @param memory     the range
-     * @param byteOffset where the part begins
-     * @param byteSize   how long it is
-     * @param node       the allocation that keeps others out of it, or {@link Tlsf#NONE}
-     */
-    record Piece(int region, DriverBlock memory, long byteOffset, long byteSize, int node) {}
-
-    /**
      * A block taken out of the book.
      *
      * @param memory    the driver's block
@@ -60,24 +48,6 @@ final class BlockList {
      */
     record Figures(long blockBytes, long usedBytes, long freeBytes, long largestFree, long buffers, int blocks) {}
 
-    /** A region's block, and how much of it is backed by memory. */
-    private static final class Block {
-        private final DriverBlock memory;
-        private final boolean range;
-        /** A free range of this size may be given back. */
-        private final long idleFromBytes;
-
-        private final IdleAges ages;
-        private long heldBytes;
-
-        private Block(DriverBlock memory, boolean range, long idleFromBytes, IdleAges ages) {
-            this.memory = memory;
-            this.range = range;
-            this.idleFromBytes = idleFromBytes;
-            this.ages = ages;
-        }
-    }
-
     /**
      * Frees that leave something idle are timed so often between two looks at the times; later ones count as freed when somebody
      * looks. So memory that comes and goes in a loop does not pay for a clock that costs as much as all the rest.
@@ -93,10 +63,7 @@ final class BlockList {
     private final BitSet shut = new BitSet();
 
     private long shutPieces;
-    /** By region; null where a region is not in use. */
-    private final List<@Nullable Block> blocks = new ArrayList<>();
-
-    private long blockBytes;
+    private final BlockTable blocks;
     private long strandedBytes;
     private boolean closed;
     /** Whether the last free left something idle: the next one may, too. */
@@ -114,6 +81,7 @@ final class BlockList {
         this.counters = counters;
         this.lock = counters.lock;
         this.unit = unit;
+        this.blocks = new BlockTable(tlsf, unit);
     }
 
     /** Serves small requests from blocks of fixed sizes. Before the first request only. */
@@ -156,7 +124,7 @@ final class BlockList {
     void free(int name) {
         boolean timed = leavesIdle && timesLeft > 0; // a guess: the clock is not read with the lock held
         long now = timed ? nowNanos() : 0;
-        Block untimed = null;
+        BlockTable.Block untimed = null;
         long byteOffset = 0;
         long byteSize = 0;
         lock.lock();
@@ -164,19 +132,18 @@ final class BlockList {
             if (!closed) {
                 boolean inClass = ClassBlocks.isBlock(name);
                 int node = inClass ? classes.node(name) : name;
-                Block block = blockOf(tlsf.region(node));
+                BlockTable.Block block = blocks.get(tlsf.region(node));
                 byteOffset = tlsf.offset(node);
                 byteSize = tlsf.byteSize(node);
                 counters.usedBytes -= inClass ? classes.byteSize(name) : byteSize;
                 // Beside empty slabs a free range may be smaller than the idle memory it is part of.
-                leavesIdle = inClass
-                        ? classes.free(name)
-                        : tlsf.free(node) >= block.idleFromBytes || classes.slabCount() > 0;
+                leavesIdle =
+                        inClass ? classes.free(name) : block.isIdleFrom(tlsf.free(node)) || classes.slabCount() > 0;
                 if (leavesIdle && timed) {
-                    block.ages.touch(byteOffset, byteSize, now);
+                    block.ages().touch(byteOffset, byteSize, now);
                     timesLeft--;
                 } else if (leavesIdle) {
-                    block.ages.touch(byteOffset, byteSize);
+                    block.ages().touch(byteOffset, byteSize);
                     untimed = timesLeft > 0 ? block : null;
                 }
             }
@@ -188,10 +155,10 @@ final class BlockList {
         }
     }
 
-    private void takeTime(Block block, long byteOffset, long byteSize) {
+    private void takeTime(BlockTable.Block block, long byteOffset, long byteSize) {
         long now = nowNanos();
         lock.lock();
-        block.ages.touch(byteOffset, byteSize, now);
+        block.ages().touch(byteOffset, byteSize, now);
         timesLeft--;
         lock.unlock();
     }
@@ -217,7 +184,7 @@ final class BlockList {
             return closed
                     ? new Figures(0, 0, 0, 0, 0, 0)
                     : new Figures(
-                            blockBytes,
+                            blocks.heldBytes(),
                             usedBytes(),
                             tlsf.freeBytes(),
                             tlsf.largestFree(),
@@ -263,14 +230,7 @@ final class BlockList {
         lock.lock();
         try {
             classes.releaseIdle();
-            long bytes = 0;
-            for (int region : idleBlocks(Long.MAX_VALUE, IdleAges.Due.ANY)) {
-                bytes += blockOf(region).heldBytes;
-            }
-            for (Piece piece : idlePieces(Long.MAX_VALUE, IdleAges.Due.ANY)) {
-                bytes += piece.byteSize();
-            }
-            return bytes;
+            return blocks.idleBytes();
         } finally {
             lock.unlock();
         }
@@ -282,16 +242,7 @@ final class BlockList {
         try {
             classes.releaseIdle();
             timesLeft = TIMED_FREES;
-            long longest = 0;
-            for (int region : idleBlocks(Long.MAX_VALUE, IdleAges.Due.ANY)) {
-                Block block = blockOf(region);
-                longest = Math.max(longest, block.ages.longestNanos(0, block.heldBytes, nowNanos));
-            }
-            for (Piece piece : idlePieces(Long.MAX_VALUE, IdleAges.Due.ANY)) {
-                IdleAges ages = blockOf(piece.region()).ages;
-                longest = Math.max(longest, ages.longestNanos(piece.byteOffset(), piece.byteSize(), nowNanos));
-            }
-            return longest;
+            return blocks.longestIdleNanos(nowNanos);
         } finally {
             lock.unlock();
         }
@@ -308,18 +259,18 @@ final class BlockList {
     }
 
     /** The holes of a planned growth, and those in so many bytes behind it. */
-    List<Piece> holes(Tlsf.Growth growth, long aheadBytes) {
+    List<BlockTable.Piece> holes(Tlsf.Growth growth, long aheadBytes) {
         lock.lock();
         try {
-            List<Piece> holes = new ArrayList<>();
-            DriverBlock memory = blockOf(growth.region()).memory;
+            List<BlockTable.Piece> holes = new ArrayList<>();
+            DriverBlock memory = blocks.get(growth.region()).memory();
             long end = tlsf.regionByteSize(growth.region()) - growth.byteOffset();
             long window = Math.min(growth.byteSize() + aheadBytes / unit * unit, end);
             tlsf.forEachHole(
                     growth.region(),
                     growth.byteOffset(),
                     window,
-                    (region, offset, size) -> holes.add(new Piece(region, memory, offset, size, Tlsf.NONE)));
+                    (region, offset, size) -> holes.add(new BlockTable.Piece(region, memory, offset, size, Tlsf.NONE)));
             return holes;
         } finally {
             lock.unlock();
@@ -328,10 +279,9 @@ final class BlockList {
 
     /** Enters a reserved range; nothing in it is backed yet. */
     void addRange(DriverBlock range, long byteSize) {
-        IdleAges ages = IdleAges.ofRange(byteSize, unit, 0);
         lock.lock();
         try {
-            register(tlsf.addReservedRegion(byteSize), new Block(range, true, unit, ages));
+            blocks.add(tlsf.addReservedRegion(byteSize), BlockTable.Block.ofRange(range, byteSize, unit));
         } finally {
             lock.unlock();
         }
@@ -339,13 +289,13 @@ final class BlockList {
 
     /** Enters pieces that are backed now, and finds room for a request before anybody else does. */
     @Nullable
-    Place addPieces(List<Piece> pieces, long bytes, long alignment, long nowNanos) {
+    Place addPieces(List<BlockTable.Piece> pieces, long bytes, long alignment, long nowNanos) {
         lock.lock();
         try {
-            for (Piece piece : pieces) {
+            for (BlockTable.Piece piece : pieces) {
                 tlsf.commit(piece.region(), piece.byteOffset(), piece.byteSize());
-                blockOf(piece.region()).ages.touch(piece.byteOffset(), piece.byteSize(), nowNanos);
-                book(piece.region(), piece.byteSize());
+                blocks.get(piece.region()).ages().touch(piece.byteOffset(), piece.byteSize(), nowNanos);
+                blocks.book(piece.region(), piece.byteSize());
             }
             return missed(take(bytes, alignment));
         } finally {
@@ -356,12 +306,12 @@ final class BlockList {
     /** Enters a block, and finds room for a request before anybody else does. */
     @Nullable
     Place addBlock(DriverBlock memory, long byteSize, long bytes, long alignment) {
-        IdleAges ages = IdleAges.ofBlock(nowNanos());
+        BlockTable.Block block = BlockTable.Block.ofAllocation(memory, byteSize, nowNanos());
         lock.lock();
         try {
             int region = tlsf.addRegion(byteSize);
-            register(region, new Block(memory, false, byteSize, ages));
-            book(region, byteSize);
+            blocks.add(region, block);
+            blocks.book(region, byteSize);
             return missed(take(bytes, alignment));
         } finally {
             lock.unlock();
@@ -375,12 +325,10 @@ final class BlockList {
             List<Owned> detached = new ArrayList<>();
             classes.releaseIdle();
             timesLeft = TIMED_FREES;
-            for (int region : closed ? List.<Integer>of() : idleBlocks(wantedBytes, due)) {
-                Block block = blockOf(region);
+            for (int region : closed ? List.<Integer>of() : blocks.idleBlocks(wantedBytes, due)) {
                 tlsf.removeRegion(region);
-                blocks.set(region, null);
-                blockBytes -= block.heldBytes;
-                detached.add(new Owned(block.memory, false, block.heldBytes));
+                BlockTable.Block block = blocks.remove(region);
+                detached.add(new Owned(block.memory(), false, block.heldBytes()));
             }
             return detached;
         } finally {
@@ -389,11 +337,11 @@ final class BlockList {
     }
 
     /** Shuts idle pieces of ranges that are due off, until there are enough bytes: nobody is given them before {@link #unbacked}. */
-    List<Piece> shutIdlePieces(long wantedBytes, IdleAges.Due due) {
+    List<BlockTable.Piece> shutIdlePieces(long wantedBytes, IdleAges.Due due) {
         lock.lock();
         try {
-            List<Piece> pieces = new ArrayList<>();
-            for (Piece piece : closed ? List.<Piece>of() : idlePieces(wantedBytes, due)) {
+            List<BlockTable.Piece> pieces = new ArrayList<>();
+            for (BlockTable.Piece piece : closed ? List.<BlockTable.Piece>of() : blocks.idlePieces(wantedBytes, due)) {
                 pieces.add(shut(piece));
             }
             return pieces;
@@ -403,12 +351,12 @@ final class BlockList {
     }
 
     /** A piece that was shut off is not backed any more. */
-    void unbacked(Piece piece) {
+    void unbacked(BlockTable.Piece piece) {
         lock.lock();
         try {
             tlsf.free(piece.node());
             tlsf.decommit(piece.region(), piece.byteOffset(), piece.byteSize());
-            book(piece.region(), -piece.byteSize());
+            blocks.book(piece.region(), -piece.byteSize());
             strandedBytes -= piece.byteSize();
             shut.clear(piece.node());
             shutPieces--;
@@ -418,11 +366,11 @@ final class BlockList {
     }
 
     /** The driver kept a piece that was never entered: it stays shut off for good. */
-    void strand(Piece piece) {
+    void strand(BlockTable.Piece piece) {
         lock.lock();
         try {
             tlsf.commit(piece.region(), piece.byteOffset(), piece.byteSize());
-            book(piece.region(), piece.byteSize());
+            blocks.book(piece.region(), piece.byteSize());
             shut(piece);
         } finally {
             lock.unlock();
@@ -434,14 +382,10 @@ final class BlockList {
         lock.lock();
         try {
             closed = true;
-            List<Owned> all = new ArrayList<>();
-            for (Block block : blocks) {
-                if (block != null) {
-                    all.add(new Owned(block.memory, block.range, block.heldBytes));
-                }
-            }
+            List<Owned> all = blocks.all().stream()
+                    .map(block -> new Owned(block.memory(), block.isRange(), block.heldBytes()))
+                    .toList();
             blocks.clear();
-            blockBytes = 0;
             return all;
         } finally {
             lock.unlock();
@@ -454,10 +398,9 @@ final class BlockList {
         try {
             tlsf.validate();
             classes.validate();
-            long held = 0;
-            for (Block block : blocks) {
-                held += block == null ? 0 : block.heldBytes;
-            }
+            long blockBytes = blocks.heldBytes();
+            long held =
+                    blocks.all().stream().mapToLong(BlockTable.Block::heldBytes).sum();
             if (held != blockBytes) {
                 throw new IllegalStateException("blocks hold " + held + " bytes, but " + blockBytes + " are booked");
             }
@@ -495,7 +438,7 @@ final class BlockList {
 
     private Place place(int name, int node, long byteOffset, long granted) {
         counters.used(granted);
-        return new Place(name, blockOf(tlsf.region(node)).memory, tlsf.offset(node) + byteOffset, granted);
+        return new Place(name, blocks.get(tlsf.region(node)).memory(), tlsf.offset(node) + byteOffset, granted);
     }
 
     private long usedBytes() {
@@ -508,66 +451,11 @@ final class BlockList {
         return place;
     }
 
-    private Piece shut(Piece piece) {
+    private BlockTable.Piece shut(BlockTable.Piece piece) {
         int node = tlsf.allocateAt(piece.region(), piece.byteOffset(), piece.byteSize());
         strandedBytes += piece.byteSize();
         shut.set(node);
         shutPieces++;
-        return new Piece(piece.region(), piece.memory(), piece.byteOffset(), piece.byteSize(), node);
-    }
-
-    /** Regions of wholly idle blocks that are due, until there are enough bytes. */
-    private List<Integer> idleBlocks(long wantedBytes, IdleAges.Due due) {
-        List<Integer> regions = new ArrayList<>();
-        long[] found = {0};
-        for (int region = 0; region < blocks.size() && found[0] < wantedBytes; region++) {
-            Block block = blocks.get(region);
-            if (block != null && !block.range && tlsf.isRegionFree(region)) {
-                int idle = region;
-                block.ages.forEachDue(0, block.heldBytes, due, (_, byteSize) -> {
-                    regions.add(idle);
-                    found[0] += byteSize;
-                });
-            }
-        }
-        return regions;
-    }
-
-    /**
-     * Idle pieces of ranges that are due, until there are enough bytes; of each run the upper end, so that what is left lies
-     * together.
-     */
-    private List<Piece> idlePieces(long wantedBytes, IdleAges.Due due) {
-        List<Piece> pieces = new ArrayList<>();
-        long[] found = {0};
-        tlsf.forEachFreePageRun(unit, (region, runOffset, runSize) -> {
-            Block block = blockOf(region);
-            if (block.range && found[0] < wantedBytes) {
-                block.ages.forEachDue(runOffset, runSize, due, (offset, size) -> {
-                    long part = Math.min(size, GrowthPolicy.roundUp(Math.max(0, wantedBytes - found[0]), unit));
-                    if (part > 0) {
-                        pieces.add(new Piece(region, block.memory, offset + size - part, part, Tlsf.NONE));
-                        found[0] += part;
-                    }
-                });
-            }
-        });
-        return pieces;
-    }
-
-    private void register(int region, Block block) {
-        while (blocks.size() <= region) {
-            blocks.add(null);
-        }
-        blocks.set(region, block);
-    }
-
-    private void book(int region, long bytes) {
-        blockOf(region).heldBytes += bytes;
-        blockBytes += bytes;
-    }
-
-    private Block blockOf(int region) {
-        return Objects.requireNonNull(blocks.get(region));
+        return new BlockTable.Piece(piece.region(), piece.memory(), piece.byteOffset(), piece.byteSize(), node);
     }
 }

@@ -265,8 +265,8 @@ final class Heap {
         long needed = growth.missingBytes();
         BudgetRule.Reading reading = accountant.read();
         for (long wish = wish(needed); ; wish = GrowthPolicy.smaller(wish, needed)) {
-            List<BlockList.Piece> pieces = blocks.holes(growth, wish - needed);
-            long size = pieces.stream().mapToLong(BlockList.Piece::byteSize).sum();
+            List<BlockTable.Piece> pieces = blocks.holes(growth, wish - needed);
+            long size = pieces.stream().mapToLong(BlockTable.Piece::byteSize).sum();
             Attempt attempt = booked(size, needed, reading, claim, () -> {
                 long now = blocks.nowNanos(); // it may throw, and nothing must between the next two
                 commitAll(memory, pieces);
@@ -279,10 +279,10 @@ final class Heap {
     }
 
     /** Commits all pieces or none. */
-    private void commitAll(VirtualMemory memory, List<BlockList.Piece> pieces) throws DriverException {
+    private void commitAll(VirtualMemory memory, List<BlockTable.Piece> pieces) throws DriverException {
         int done = 0;
         try {
-            for (BlockList.Piece piece : pieces) {
+            for (BlockTable.Piece piece : pieces) {
                 memory.commit(piece.memory(), piece.byteOffset(), piece.byteSize());
                 done++;
             }
@@ -296,12 +296,12 @@ final class Heap {
         }
     }
 
-    private boolean decommitted(VirtualMemory memory, BlockList.Piece piece) {
+    private boolean decommitted(VirtualMemory memory, BlockTable.Piece piece) {
         return session.giveBack(
                 () -> memory.decommit(piece.memory(), piece.byteOffset(), piece.byteSize()), piece.byteSize());
     }
 
-    private void rollBack(VirtualMemory memory, BlockList.Piece piece) {
+    private void rollBack(VirtualMemory memory, BlockTable.Piece piece) {
         // Of a lost device the range goes as a whole when the pool is closed.
         if (session.isLost() || !decommitted(memory, piece)) {
             blocks.strand(piece);
@@ -403,7 +403,7 @@ final class Heap {
 
     private long decommitIdle(VirtualMemory memory, long wantedBytes, IdleAges.Due due) {
         long gone = 0;
-        for (BlockList.Piece piece : blocks.shutIdlePieces(wantedBytes, due)) {
+        for (BlockTable.Piece piece : blocks.shutIdlePieces(wantedBytes, due)) {
             // What is not gone stays shut; of a lost device the range goes as a whole when the pool is closed.
             if (!session.isLost() && decommitted(memory, piece)) {
                 blocks.unbacked(piece);
