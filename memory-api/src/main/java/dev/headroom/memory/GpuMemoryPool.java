@@ -136,6 +136,37 @@ public interface GpuMemoryPool extends AutoCloseable {
     long shrink();
 
     /**
+     * Gives memory back to the driver that has been idle for some time: blocks, or pages of a reserved range, in which no buffer
+     * has been for at least so long, by the clock of the {@link GpuMemory}. What is in use, or was shortly ago, stays.
+     *
+     * <p>Times are never too early, but may be too late: where a range has very many pages, the youngest of a few counts for all
+     * of them; and of memory that comes and goes more than a thousand times between two calls of this method, {@link #report()}
+     * or the trimming by {@link MemoryConfig#idleTrimAfter}, the time counts from the later call.
+     *
+     * @param idleFor how long, 0 or more; 0 as {@link #shrink()}
+     * @return bytes given back; 0 from a pool of a backend's own that keeps no times, unless {@code idleFor} is 0
+     * @throws IllegalArgumentException if {@code idleFor} is negative
+     */
+    default long shrink(Duration idleFor) {
+        if (idleFor.isNegative()) {
+            throw new IllegalArgumentException("idleFor is " + idleFor + ": must be 0 or more");
+        }
+        return idleFor.isZero() ? shrink() : 0;
+    }
+
+    /**
+     * Everything the pool knows about itself. Expensive: it walks every buffer and every free range, in steps of a few
+     * microseconds between which other threads allocate, and asks the driver once. For a look now and then; {@link #stats()} is
+     * for often.
+     *
+     * @return the report; from a pool of a backend's own possibly without heaps
+     * @throws DriverFailedException if the driver does not answer
+     */
+    default PoolReport report() {
+        return PoolReport.ofFigures(this);
+    }
+
+    /**
      * Adds a listener that is asked to give memory back when this pool runs short.
      *
      * @param listener the listener

@@ -1,8 +1,10 @@
 package dev.headroom.memory;
 
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.OptionalLong;
 
 /**
@@ -23,6 +25,9 @@ import java.util.OptionalLong;
  * @param stagingBytes       size of the staging ring of each direction, 1 MiB or more
  * @param waitTimeout        how long an allocation waits for pending work before it fails, 0 to 365 days
  * @param closeTimeout       how long a close waits for pending work before it leaves memory to the operating system, 0 to 365 days
+ * @param profile            how a pool cuts its memory into buffers
+ * @param idleTrimAfter      how long memory may be idle before it is given back by itself, above 0 up to 365 days; empty for never
+ * @param outOfMemoryReport  the folder for reports on allocations that failed for want of memory; empty for none
  */
 public record MemoryConfig(
         double gpuMemoryFraction,
@@ -36,7 +41,10 @@ public record MemoryConfig(
         OptionalLong fallbackLimitBytes,
         long stagingBytes,
         Duration waitTimeout,
-        Duration closeTimeout) {
+        Duration closeTimeout,
+        PoolProfile profile,
+        Optional<Duration> idleTrimAfter,
+        Optional<Path> outOfMemoryReport) {
 
     private static final long MIB = 1L << 20;
     private static final double MIN_FRACTION = 0.1;
@@ -61,6 +69,9 @@ public record MemoryConfig(
         preAllocateSizes.forEach(size -> requireAtLeast("preAllocateSizes", size, 1));
         requireTimeout("waitTimeout", waitTimeout);
         requireTimeout("closeTimeout", closeTimeout);
+        Objects.requireNonNull(profile, "profile");
+        idleTrimAfter.ifPresent(MemoryConfig::requireIdleTime);
+        Objects.requireNonNull(outOfMemoryReport, "outOfMemoryReport");
     }
 
     /**
@@ -142,6 +153,9 @@ public record MemoryConfig(
         builder.stagingBytes = stagingBytes;
         builder.waitTimeout = waitTimeout;
         builder.closeTimeout = closeTimeout;
+        builder.profile = profile;
+        builder.idleTrimAfter = idleTrimAfter;
+        builder.outOfMemoryReport = outOfMemoryReport;
         return builder;
     }
 
@@ -155,6 +169,13 @@ public record MemoryConfig(
         if (value.isNegative() || value.compareTo(MAX_TIMEOUT) > 0) {
             throw new IllegalArgumentException(
                     name + " is " + value + ": must be from 0 to " + MAX_TIMEOUT.toDays() + " days");
+        }
+    }
+
+    private static void requireIdleTime(Duration value) {
+        if (!value.isPositive() || value.compareTo(MAX_TIMEOUT) > 0) {
+            throw new IllegalArgumentException(
+                    "idleTrimAfter is " + value + ": must be above 0, up to " + MAX_TIMEOUT.toDays() + " days");
         }
     }
 
@@ -172,6 +193,9 @@ public record MemoryConfig(
         private long stagingBytes = 16 * MIB;
         private Duration waitTimeout = Duration.ofSeconds(10);
         private Duration closeTimeout = Duration.ofSeconds(10);
+        private PoolProfile profile = PoolProfile.engine();
+        private Optional<Duration> idleTrimAfter = Optional.empty();
+        private Optional<Path> outOfMemoryReport = Optional.empty();
 
         private Builder() {}
 
@@ -313,6 +337,42 @@ public record MemoryConfig(
         }
 
         /**
+         * Sets how a pool cuts its memory into buffers.
+         *
+         * @param poolProfile the profile
+         * @return this builder
+         */
+        public Builder profile(PoolProfile poolProfile) {
+            profile = Objects.requireNonNull(poolProfile, "poolProfile");
+            return this;
+        }
+
+        /**
+         * Sets how long memory may be idle before a pool gives it back by itself. Without this a pool keeps what it has until
+         * memory is short, or {@link GpuMemoryPool#shrink()} is called.
+         *
+         * @param idleFor above 0, up to 365 days
+         * @return this builder
+         */
+        public Builder idleTrimAfter(Duration idleFor) {
+            idleTrimAfter = Optional.of(idleFor);
+            return this;
+        }
+
+        /**
+         * Has a report written when an allocation finally fails with {@link DeviceOutOfMemoryException}, whose message then names
+         * the file: an {@link OutOfMemoryReport}. A pool writes at most 10 of them, and at most one a minute. A report that cannot
+         * be written is logged, and changes nothing else.
+         *
+         * @param folder where to; made if it is not there
+         * @return this builder
+         */
+        public Builder outOfMemoryReport(Path folder) {
+            outOfMemoryReport = Optional.of(folder);
+            return this;
+        }
+
+        /**
          * The configuration.
          *
          * @return the configuration
@@ -331,7 +391,10 @@ public record MemoryConfig(
                     fallbackLimitBytes,
                     stagingBytes,
                     waitTimeout,
-                    closeTimeout);
+                    closeTimeout,
+                    profile,
+                    idleTrimAfter,
+                    outOfMemoryReport);
         }
     }
 }

@@ -4,9 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatNullPointerException;
 
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
@@ -181,6 +183,9 @@ class MemoryConfigTest {
                 .stagingBytes(17 * MIB)
                 .waitTimeout(Duration.ofMillis(19))
                 .closeTimeout(Duration.ofMillis(23))
+                .profile(PoolProfile.blockClasses(29))
+                .idleTrimAfter(Duration.ofSeconds(31))
+                .outOfMemoryReport(Path.of("reports"))
                 .build();
         assertThat(config.toBuilder().build()).isEqualTo(config);
         assertThat(config)
@@ -196,7 +201,10 @@ class MemoryConfigTest {
                         OptionalLong.of(13),
                         17 * MIB,
                         Duration.ofMillis(19),
-                        Duration.ofMillis(23)));
+                        Duration.ofMillis(23),
+                        PoolProfile.blockClasses(29),
+                        Optional.of(Duration.ofSeconds(31)),
+                        Optional.of(Path.of("reports"))));
     }
 
     private static MemoryConfig withFraction(double fraction) {
@@ -213,6 +221,9 @@ class MemoryConfigTest {
                 some.fallbackLimitBytes(),
                 some.stagingBytes(),
                 some.waitTimeout(),
-                some.closeTimeout());
+                some.closeTimeout(),
+                some.profile(),
+                some.idleTrimAfter(),
+                some.outOfMemoryReport());
     }
 }

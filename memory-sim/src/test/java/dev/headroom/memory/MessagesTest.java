@@ -11,10 +11,12 @@ import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
 import dev.headroom.memory.sim.FaultRule;
 import dev.headroom.memory.sim.FreeFigure;
+import dev.headroom.memory.sim.PhysicalMemory;
 import dev.headroom.memory.sim.SimulatedBackend;
 import dev.headroom.memory.spi.DriverException;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.logging.Level;
 import org.junit.jupiter.api.Test;
 
@@ -96,6 +98,77 @@ class MessagesTest {
                     cuda:0 (RTX): 2 GiB wanted, and the budget allows it (8 GiB x 0.90 less 0 B held by this process; 8 GiB free, \
                     measured, less 512 MiB kept free), but the driver refused: allocate failed: injected (code 2). Largest free \
                     range 0 B, 0 B in buffers, 0 B held from the driver. To make room, close other programs on the device""");
+        }
+    }
+
+    @Test
+    void reservationsHoldItBack() {
+        try (GpuMemory memory = open(DEFAULTS, cuda)) {
+            GpuDevice device = memory.devices().getFirst();
+            try (Reservation _ = memory.reserve(Map.of(device, 5 * GIB))) {
+                assertThat(refusal(memory.pool(device), 3 * GIB)).hasMessage("""
+                        cuda:0 (RTX): 3 GiB wanted, but only 2.20 GiB more can be had (8 GiB x 0.90 less 0 B held by this process; \
+                        8 GiB free, measured, less 512 MiB kept free; 5 GiB reserved). Largest free range 0 B, 0 B in buffers, \
+                        0 B held from the driver. Reservations hold 5 GiB of it back. To make room, close reservations or raise \
+                        gpuMemoryFraction""");
+            }
+        }
+    }
+
+    @Test
+    void otherPoolsOfThisProcessHoldIt() {
+        PhysicalMemory one = PhysicalMemory.of(8 * GIB);
+        SimulatedBackend first = backend("cuda", card("RTX", 8 * GIB).memory(one));
+        SimulatedBackend second = backend("opencl", card("RTX", 8 * GIB).memory(one));
+        try (GpuMemory memory = open(DEFAULTS, first, second)) {
+            GpuMemoryPool pool = memory.pool(memory.devices().getFirst());
+            GpuMemoryPool other = memory.pool(memory.devices().getLast());
+            DeviceBuffer mine = pool.allocate(GIB);
+            DeviceBuffer theirs = other.allocate(5 * GIB);
+            assertThat(refusal(pool, 3 * GIB)).hasMessage("""
+                    cuda:0 (RTX): 3 GiB wanted, but only 1.20 GiB more can be had (8 GiB x 0.90 less 6 GiB held by this process; \
+                    2 GiB free, measured, less 512 MiB kept free). Largest free range 0 B, 1 GiB in buffers, 1 GiB held from the \
+                    driver. Other pools of this process hold 5 GiB of the same memory. To make room, close buffers (1 open; \
+                    TrackingLevel.FULL would name them) or close buffers of those pools or raise gpuMemoryFraction""");
+            mine.close();
+            theirs.close();
+        }
+    }
+
+    @Test
+    void enoughIsFreeButInPieces() {
+        try (GpuMemory memory = open(DEFAULTS.toBuilder().limitBytes(32 * MIB).build(), cuda)) {
+            GpuMemoryPool pool = memory.pool(memory.devices().getFirst());
+            List<DeviceBuffer> buffers =
+                    List.of(pool.allocate(12 * MIB), pool.allocate(8 * MIB), pool.allocate(12 * MIB));
+            buffers.getFirst().close();
+            buffers.getLast().close();
+            assertThat(refusal(pool, 20 * MIB)).hasMessage("""
+                    cuda:0 (RTX): 20 MiB wanted, but only 0 B more can be had (limit 32 MiB less 32 MiB held by this pool; \
+                    7.97 GiB free, measured). Largest free range 12 MiB, 8 MiB in buffers, 32 MiB held from the driver. \
+                    24 MiB lie free in the pool, but in pieces, none of them large enough. To make room, close buffers (1 open; \
+                    TrackingLevel.FULL would name them) or ask for smaller pieces or raise limitBytes by 20 MiB""");
+            buffers.forEach(DeviceBuffer::close);
+        }
+    }
+
+    @Test
+    void theDeviceItselfIsFull() {
+        cuda.device(0).occupy(7 * GIB);
+        try (GpuMemory memory =
+                open(whole().toBuilder().waitTimeout(Duration.ZERO).build(), cuda)) {
+            assertThat(refusal(memory.pool(memory.devices().getFirst()), 2 * GIB))
+                    .hasMessage("""
+                    cuda:0 (RTX): 2 GiB wanted, but only 1 GiB more can be had (8 GiB x 1.00 less 0 B held by this process; \
+                    1 GiB free, measured, less 0 B kept free). Largest free range 0 B, 0 B in buffers, 0 B held from the driver. \
+                    To make room, free 1 GiB on the device""");
+        }
+        try (GpuMemory memory = open(DEFAULTS.toBuilder().limitBytes(4 * GIB).build(), cuda)) {
+            assertThat(refusal(memory.pool(memory.devices().getFirst()), 2 * GIB))
+                    .hasMessage("""
+                    cuda:0 (RTX): 2 GiB wanted, but only 1 GiB more can be had (limit 4 GiB less 0 B held by this pool; \
+                    1 GiB free, measured). Largest free range 0 B, 0 B in buffers, 0 B held from the driver. To make room, \
+                    free 1 GiB on the device""");
         }
     }
 

@@ -20,6 +20,7 @@ import java.lang.reflect.Modifier;
 import java.lang.reflect.RecordComponent;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -75,6 +76,23 @@ class NullArgumentsTest {
             pool.tracker().orElseThrow(),
             pool.tracker().orElseThrow().all().iterator().next(),
             pool.stats(),
+            pool.report(),
+            pool.report().room(),
+            pool.report().idle(),
+            pool.report().tracking(),
+            pool.report().heaps().getFirst(),
+            pool.report().heaps().getFirst().kind(),
+            PoolProfile.blockClasses(1),
+            new OutOfMemoryReport(
+                    Instant.EPOCH,
+                    1,
+                    "thread",
+                    AllocationRequest.of(1),
+                    new DeviceOutOfMemoryException(
+                            "text", new DeviceOutOfMemoryException.Figures("pool", 1, 1, 1, 1, 1, 1, true, 1)),
+                    pool.report(),
+                    List.of()),
+            Path.of("folder"),
             buffer.id(),
             new BufferRange(buffer, 0),
             new DeviceOutOfMemoryException.Figures("pool", 1, 1, 1, 1, 1, 1, true, 1),

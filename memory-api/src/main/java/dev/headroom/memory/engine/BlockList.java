@@ -1,9 +1,11 @@
 package dev.headroom.memory.engine;
 
+import dev.headroom.memory.HeapReport;
+import dev.headroom.memory.PoolProfile;
 import dev.headroom.memory.spi.DriverBlock;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.List;
-import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -26,17 +28,6 @@ final class BlockList {
     record Place(int node, DriverBlock block, long byteOffset, long grantedBytes) {}
 
     /**
-     * Part of a reserved range.
-     *
-     * @param region     the range's region
-     * @param memory     the range
-     * @param byteOffset where the part begins
-     * @param byteSize   how long it is
-     * @param node       the allocation that keeps others out of it, or {@link Tlsf#NONE}
-     */
-    record Piece(int region, DriverBlock memory, long byteOffset, long byteSize, int node) {}
-
-    /**
      * A block taken out of the book.
      *
      * @param memory    the driver's block
@@ -50,34 +41,35 @@ final class BlockList {
      *
      * @param blockBytes  held from the driver
      * @param usedBytes   in buffers
+     * @param freeBytes   free for any buffer
      * @param largestFree the longest range a buffer could get without growth
      * @param buffers     buffers that take up memory
+     * @param blocks      blocks, ranges among them
      */
-    record Figures(long blockBytes, long usedBytes, long largestFree, long buffers) {}
+    record Figures(long blockBytes, long usedBytes, long freeBytes, long largestFree, long buffers, int blocks) {}
 
-    /** A region's block, and how much of it is backed by memory. */
-    private static final class Block {
-        private final DriverBlock memory;
-        private final boolean range;
-        private long heldBytes;
-
-        private Block(DriverBlock memory, boolean range) {
-            this.memory = memory;
-            this.range = range;
-        }
-    }
+    /**
+     * Frees that leave something idle are timed so often between two looks at the times; later ones count as freed when somebody
+     * looks. So memory that comes and goes in a loop does not pay for a clock that costs as much as all the rest.
+     */
+    private static final int TIMED_FREES = 1000;
 
     private final PoolCounters counters;
     private final EngineLock lock;
     private final long unit;
     private final Tlsf tlsf;
-    /** By region; null where a region is not in use. */
-    private final List<@Nullable Block> blocks = new ArrayList<>();
+    private ClassBlocks classes;
+    /** Pieces that are shut off: allocations, but no buffers. */
+    private final BitSet shut = new BitSet();
 
-    private long blockBytes;
+    private long shutPieces;
+    private final BlockTable blocks;
     private long strandedBytes;
-    private long strandedNodes;
     private boolean closed;
+    /** Whether the last free left something idle: the next one may, too. */
+    private boolean leavesIdle;
+    /** How many more frees are timed before somebody looks at the times. */
+    private int timesLeft = TIMED_FREES;
 
     /**
      * An empty book.
@@ -91,6 +83,13 @@ final class BlockList {
         this.lock = counters.lock;
         this.unit = unit;
         this.tlsf = new Tlsf(granule);
+        this.classes = new ClassBlocks(tlsf, List.of());
+        this.blocks = new BlockTable(tlsf, unit);
+    }
+
+    /** Serves small requests from blocks of fixed sizes. Before the first request only. */
+    void divide(List<PoolProfile.BlockClass> plan) {
+        classes = new ClassBlocks(tlsf, plan);
     }
 
     /** Finds room, and counts a hit if there is any. */
@@ -106,14 +105,77 @@ final class BlockList {
         }
     }
 
+    /** As {@link #hit}, but makes do with a block of a larger class. */
+    @Nullable
+    Place hitLarger(long bytes, long alignment) {
+        lock.lock();
+        try {
+            Place place = closed ? null : blockPlace(classes.takeLarger(bytes, alignment));
+            counters.hits += place == null ? 0 : 1;
+            return place;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Whether block classes have blocks for such a request. */
+    boolean hasClassFor(long bytes, long alignment) {
+        return classes.serves(bytes, alignment);
+    }
+
     /** Takes a buffer's memory back. Harmless after close. */
-    void free(int node) {
+    void free(int name) {
+        boolean timed = leavesIdle && timesLeft > 0; // a guess: the clock is not read with the lock held
+        long now = timed ? nowNanos() : 0;
+        BlockTable.Block untimed = null;
+        long byteOffset = 0;
+        long byteSize = 0;
         lock.lock();
         try {
             if (!closed) {
-                counters.usedBytes -= tlsf.byteSize(node);
-                tlsf.free(node);
+                boolean inClass = ClassBlocks.isBlock(name);
+                int node = inClass ? classes.node(name) : name;
+                BlockTable.Block block = blocks.get(tlsf.region(node));
+                byteOffset = tlsf.offset(node);
+                byteSize = tlsf.byteSize(node);
+                counters.usedBytes -= inClass ? classes.byteSize(name) : byteSize;
+                // Beside empty slabs a free range may be smaller than the idle memory it is part of.
+                leavesIdle =
+                        inClass ? classes.free(name) : block.isIdleFrom(tlsf.free(node)) || classes.slabCount() > 0;
+                if (leavesIdle && timed) {
+                    block.ages().touch(byteOffset, byteSize, now);
+                    timesLeft--;
+                } else if (leavesIdle) {
+                    block.ages().touch(byteOffset, byteSize);
+                    untimed = timesLeft > 0 ? block : null;
+                }
             }
+        } finally {
+            lock.unlock();
+        }
+        if (untimed != null) {
+            takeTime(untimed, byteOffset, byteSize);
+        }
+    }
+
+    private void takeTime(BlockTable.Block block, long byteOffset, long byteSize) {
+        long now = nowNanos();
+        lock.lock();
+        block.ages().touch(byteOffset, byteSize, now);
+        timesLeft--;
+        lock.unlock();
+    }
+
+    /** The time by the pool's clock. Not to be called with the lock held. */
+    long nowNanos() {
+        return counters.clock.getAsLong();
+    }
+
+    /** How much a buffer takes up. */
+    long byteSize(int name) {
+        lock.lock();
+        try {
+            return closed ? 0 : ClassBlocks.isBlock(name) ? classes.byteSize(name) : tlsf.byteSize(name);
         } finally {
             lock.unlock();
         }
@@ -122,11 +184,45 @@ final class BlockList {
     Figures figures() {
         lock.lock();
         try {
-            return new Figures(
-                    blockBytes,
-                    closed ? 0 : tlsf.usedBytes() - strandedBytes,
-                    closed ? 0 : tlsf.largestFree(),
-                    closed ? 0 : tlsf.allocationCount() - strandedNodes);
+            return closed
+                    ? new Figures(0, 0, 0, 0, 0, 0)
+                    : new Figures(
+                            blocks.heldBytes(),
+                            usedBytes(),
+                            tlsf.freeBytes(),
+                            tlsf.largestFree(),
+                            tlsf.allocationCount() - shutPieces - classes.slabCount() + classes.blocksInUse(),
+                            tlsf.regionCount());
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** The block classes, if there are any. */
+    List<HeapReport.BlockClass> classFigures() {
+        lock.lock();
+        try {
+            return classes.figures();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /**
+     * Shows buffers and free ranges in one step of a walk; blocks of classes are left out, their figures tell all.
+     *
+     * @return where the next step begins, or {@link Tlsf#NONE} if there is none
+     */
+    int visit(int from, int count, Tlsf.NodeVisitor visitor) {
+        lock.lock();
+        try {
+            return closed
+                    ? Tlsf.NONE
+                    : tlsf.visitNodes(from, count, (node, used, size) -> {
+                        if (!shut.get(node) && !classes.isSlab(node)) {
+                            visitor.visit(node, used, size);
+                        }
+                    });
         } finally {
             lock.unlock();
         }
@@ -136,14 +232,20 @@ final class BlockList {
     long idleBytes() {
         lock.lock();
         try {
-            long bytes = 0;
-            for (int region : idleBlocks(Long.MAX_VALUE)) {
-                bytes += blockOf(region).heldBytes;
-            }
-            for (Piece piece : idlePieces(Long.MAX_VALUE)) {
-                bytes += piece.byteSize();
-            }
-            return bytes;
+            classes.releaseIdle();
+            return blocks.idleBytes();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** How long a part of what {@link #idleBytes} counts has been idle, at most; 0 if there is none. */
+    long longestIdleNanos(long nowNanos) {
+        lock.lock();
+        try {
+            classes.releaseIdle();
+            timesLeft = TIMED_FREES;
+            return blocks.longestIdleNanos(nowNanos);
         } finally {
             lock.unlock();
         }
@@ -160,18 +262,18 @@ final class BlockList {
     }
 
     /** The holes of a planned growth, and those in so many bytes behind it. */
-    List<Piece> holes(Tlsf.Growth growth, long aheadBytes) {
+    List<BlockTable.Piece> holes(Tlsf.Growth growth, long aheadBytes) {
         lock.lock();
         try {
-            List<Piece> holes = new ArrayList<>();
-            DriverBlock memory = blockOf(growth.region()).memory;
+            List<BlockTable.Piece> holes = new ArrayList<>();
+            DriverBlock memory = blocks.get(growth.region()).memory();
             long end = tlsf.regionByteSize(growth.region()) - growth.byteOffset();
             long window = Math.min(growth.byteSize() + aheadBytes / unit * unit, end);
             tlsf.forEachHole(
                     growth.region(),
                     growth.byteOffset(),
                     window,
-                    (region, offset, size) -> holes.add(new Piece(region, memory, offset, size, Tlsf.NONE)));
+                    (region, offset, size) -> holes.add(new BlockTable.Piece(region, memory, offset, size, Tlsf.NONE)));
             return holes;
         } finally {
             lock.unlock();
@@ -182,7 +284,7 @@ final class BlockList {
     void addRange(DriverBlock range, long byteSize) {
         lock.lock();
         try {
-            register(tlsf.addReservedRegion(byteSize), new Block(range, true));
+            blocks.add(tlsf.addReservedRegion(byteSize), BlockTable.Block.ofRange(range, byteSize, unit));
         } finally {
             lock.unlock();
         }
@@ -190,12 +292,13 @@ final class BlockList {
 
     /** Enters pieces that are backed now, and finds room for a request before anybody else does. */
     @Nullable
-    Place addPieces(List<Piece> pieces, long bytes, long alignment) {
+    Place addPieces(List<BlockTable.Piece> pieces, long bytes, long alignment, long nowNanos) {
         lock.lock();
         try {
-            for (Piece piece : pieces) {
+            for (BlockTable.Piece piece : pieces) {
                 tlsf.commit(piece.region(), piece.byteOffset(), piece.byteSize());
-                book(piece.region(), piece.byteSize());
+                blocks.get(piece.region()).ages().touch(piece.byteOffset(), piece.byteSize(), nowNanos);
+                blocks.book(piece.region(), piece.byteSize());
             }
             return missed(take(bytes, alignment));
         } finally {
@@ -206,28 +309,29 @@ final class BlockList {
     /** Enters a block, and finds room for a request before anybody else does. */
     @Nullable
     Place addBlock(DriverBlock memory, long byteSize, long bytes, long alignment) {
+        BlockTable.Block block = BlockTable.Block.ofAllocation(memory, byteSize, nowNanos());
         lock.lock();
         try {
             int region = tlsf.addRegion(byteSize);
-            register(region, new Block(memory, false));
-            book(region, byteSize);
+            blocks.add(region, block);
+            blocks.book(region, byteSize);
             return missed(take(bytes, alignment));
         } finally {
             lock.unlock();
         }
     }
 
-    /** Takes idle blocks out of the book, until there are enough bytes. */
-    List<Owned> detachIdleBlocks(long wantedBytes) {
+    /** Takes idle blocks that are due out of the book, until there are enough bytes. */
+    List<Owned> detachIdleBlocks(long wantedBytes, IdleAges.Due due) {
         lock.lock();
         try {
             List<Owned> detached = new ArrayList<>();
-            for (int region : closed ? List.<Integer>of() : idleBlocks(wantedBytes)) {
-                Block block = blockOf(region);
+            classes.releaseIdle();
+            timesLeft = TIMED_FREES;
+            for (int region : closed ? List.<Integer>of() : blocks.idleBlocks(wantedBytes, due)) {
                 tlsf.removeRegion(region);
-                blocks.set(region, null);
-                blockBytes -= block.heldBytes;
-                detached.add(new Owned(block.memory, false, block.heldBytes));
+                BlockTable.Block block = blocks.remove(region);
+                detached.add(new Owned(block.memory(), false, block.heldBytes()));
             }
             return detached;
         } finally {
@@ -235,40 +339,41 @@ final class BlockList {
         }
     }
 
-    /** Shuts idle pieces of ranges off, until there are enough bytes: nobody is given them before {@link #unbacked}. */
-    List<Piece> shutIdlePieces(long wantedBytes) {
+    /** Shuts idle pieces of ranges that are due off, until there are enough bytes: nobody is given them before {@link #unbacked}. */
+    List<BlockTable.Piece> shutIdlePieces(long wantedBytes, IdleAges.Due due) {
         lock.lock();
         try {
-            List<Piece> shut = new ArrayList<>();
-            for (Piece piece : closed ? List.<Piece>of() : idlePieces(wantedBytes)) {
-                shut.add(shut(piece));
+            List<BlockTable.Piece> pieces = new ArrayList<>();
+            for (BlockTable.Piece piece : closed ? List.<BlockTable.Piece>of() : blocks.idlePieces(wantedBytes, due)) {
+                pieces.add(shut(piece));
             }
-            return shut;
+            return pieces;
         } finally {
             lock.unlock();
         }
     }
 
     /** A piece that was shut off is not backed any more. */
-    void unbacked(Piece piece) {
+    void unbacked(BlockTable.Piece piece) {
         lock.lock();
         try {
             tlsf.free(piece.node());
             tlsf.decommit(piece.region(), piece.byteOffset(), piece.byteSize());
-            book(piece.region(), -piece.byteSize());
+            blocks.book(piece.region(), -piece.byteSize());
             strandedBytes -= piece.byteSize();
-            strandedNodes--;
+            shut.clear(piece.node());
+            shutPieces--;
         } finally {
             lock.unlock();
         }
     }
 
     /** The driver kept a piece that was never entered: it stays shut off for good. */
-    void strand(Piece piece) {
+    void strand(BlockTable.Piece piece) {
         lock.lock();
         try {
             tlsf.commit(piece.region(), piece.byteOffset(), piece.byteSize());
-            book(piece.region(), piece.byteSize());
+            blocks.book(piece.region(), piece.byteSize());
             shut(piece);
         } finally {
             lock.unlock();
@@ -280,14 +385,10 @@ final class BlockList {
         lock.lock();
         try {
             closed = true;
-            List<Owned> all = new ArrayList<>();
-            for (Block block : blocks) {
-                if (block != null) {
-                    all.add(new Owned(block.memory, block.range, block.heldBytes));
-                }
-            }
+            List<Owned> all = blocks.all().stream()
+                    .map(block -> new Owned(block.memory(), block.isRange(), block.heldBytes()))
+                    .toList();
             blocks.clear();
-            blockBytes = 0;
             return all;
         } finally {
             lock.unlock();
@@ -299,10 +400,10 @@ final class BlockList {
         lock.lock();
         try {
             tlsf.validate();
-            long held = 0;
-            for (Block block : blocks) {
-                held += block == null ? 0 : block.heldBytes;
-            }
+            classes.validate();
+            long blockBytes = blocks.heldBytes();
+            long held =
+                    blocks.all().stream().mapToLong(BlockTable.Block::heldBytes).sum();
             if (held != blockBytes) {
                 throw new IllegalStateException("blocks hold " + held + " bytes, but " + blockBytes + " are booked");
             }
@@ -318,13 +419,33 @@ final class BlockList {
     // From here on the lock is held.
 
     private @Nullable Place take(long bytes, long alignment) {
-        int node = closed ? Tlsf.NONE : tlsf.allocate(bytes, alignment);
-        if (node == Tlsf.NONE) {
+        if (closed) {
             return null;
         }
-        long granted = tlsf.byteSize(node);
+        Place block = blockPlace(classes.take(bytes, alignment));
+        if (block != null) {
+            return block;
+        }
+        int node = tlsf.allocate(bytes, alignment);
+        if (node == Tlsf.NONE && classes.releaseIdle()) {
+            node = tlsf.allocate(bytes, alignment);
+        }
+        return node == Tlsf.NONE ? null : place(node, node, 0, tlsf.byteSize(node));
+    }
+
+    private @Nullable Place blockPlace(int name) {
+        return name == Tlsf.NONE
+                ? null
+                : place(name, classes.node(name), classes.byteOffset(name), classes.byteSize(name));
+    }
+
+    private Place place(int name, int node, long byteOffset, long granted) {
         counters.used(granted);
-        return new Place(node, blockOf(tlsf.region(node)).memory, tlsf.offset(node), granted);
+        return new Place(name, blocks.get(tlsf.region(node)).memory(), tlsf.offset(node) + byteOffset, granted);
+    }
+
+    private long usedBytes() {
+        return tlsf.usedBytes() - strandedBytes - classes.reservedBytes() + classes.usedBytes();
     }
 
     /** Counts a miss if the request was served. */
@@ -333,55 +454,11 @@ final class BlockList {
         return place;
     }
 
-    private Piece shut(Piece piece) {
+    private BlockTable.Piece shut(BlockTable.Piece piece) {
         int node = tlsf.allocateAt(piece.region(), piece.byteOffset(), piece.byteSize());
         strandedBytes += piece.byteSize();
-        strandedNodes++;
-        return new Piece(piece.region(), piece.memory(), piece.byteOffset(), piece.byteSize(), node);
-    }
-
-    /** Regions of wholly idle blocks, until there are enough bytes. */
-    private List<Integer> idleBlocks(long wantedBytes) {
-        List<Integer> regions = new ArrayList<>();
-        long found = 0;
-        for (int region = 0; region < blocks.size() && found < wantedBytes; region++) {
-            Block block = blocks.get(region);
-            if (block != null && !block.range && tlsf.isRegionFree(region)) {
-                regions.add(region);
-                found += block.heldBytes;
-            }
-        }
-        return regions;
-    }
-
-    /** Idle pieces of ranges, until there are enough bytes; of each run the upper end, so that what is left lies together. */
-    private List<Piece> idlePieces(long wantedBytes) {
-        List<Piece> pieces = new ArrayList<>();
-        long[] found = {0};
-        tlsf.forEachFreePageRun(unit, (region, offset, size) -> {
-            Block block = blockOf(region);
-            if (block.range && found[0] < wantedBytes) {
-                long part = Math.min(size, GrowthPolicy.roundUp(wantedBytes - found[0], unit));
-                pieces.add(new Piece(region, block.memory, offset + size - part, part, Tlsf.NONE));
-                found[0] += part;
-            }
-        });
-        return pieces;
-    }
-
-    private void register(int region, Block block) {
-        while (blocks.size() <= region) {
-            blocks.add(null);
-        }
-        blocks.set(region, block);
-    }
-
-    private void book(int region, long bytes) {
-        blockOf(region).heldBytes += bytes;
-        blockBytes += bytes;
-    }
-
-    private Block blockOf(int region) {
-        return Objects.requireNonNull(blocks.get(region));
+        shut.set(node);
+        shutPieces++;
+        return new BlockTable.Piece(piece.region(), piece.memory(), piece.byteOffset(), piece.byteSize(), node);
     }
 }

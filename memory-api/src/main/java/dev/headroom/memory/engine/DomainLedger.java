@@ -1,8 +1,10 @@
 package dev.headroom.memory.engine;
 
 import dev.headroom.memory.MemoryDomain;
+import dev.headroom.memory.PoolReport;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.ToLongFunction;
 import org.jspecify.annotations.Nullable;
@@ -27,6 +29,11 @@ final class DomainLedger {
         /** Waits until such work ends. False if none ended in time, or none is pending. */
         default boolean awaitPending(Duration timeout) {
             return false;
+        }
+
+        /** What it knows about itself; empty if it does not tell, or cannot now. */
+        default Optional<PoolReport> report() {
+            return Optional.empty();
         }
     }
 
@@ -111,6 +118,14 @@ final class DomainLedger {
             }
         } while (pending && deadline - System.nanoTime() > 0);
         return false;
+    }
+
+    /** What the other members know about themselves. */
+    List<PoolReport> reports(Member except) {
+        return members.stream()
+                .filter(other -> !other.equals(except))
+                .flatMap(other -> other.report().stream())
+                .toList();
     }
 
     synchronized Figures figures() {

@@ -111,6 +111,10 @@ final class Heap {
         return accountant;
     }
 
+    MemoryKind kind() {
+        return kind;
+    }
+
     BlockList blocks() {
         return blocks;
     }
@@ -151,11 +155,16 @@ final class Heap {
 
     /** Gives back about so many idle bytes, waiting its turn. Returns what is gone. */
     long trim(long wantedBytes, Duration patience) {
+        return trim(wantedBytes, IdleAges.Due.ANY, patience);
+    }
+
+    /** Gives back about so many idle bytes that are due, waiting its turn. Returns what is gone. */
+    long trim(long wantedBytes, IdleAges.Due due, Duration patience) {
         if (!flight.begin(patience)) {
             return 0;
         }
         try {
-            return trimInFlight(wantedBytes);
+            return trimInFlight(wantedBytes, due);
         } finally {
             flight.end();
         }
@@ -257,11 +266,12 @@ final class Heap {
         long needed = growth.missingBytes();
         BudgetRule.Reading reading = accountant.read();
         for (long wish = wish(needed); ; wish = GrowthPolicy.smaller(wish, needed)) {
-            List<BlockList.Piece> pieces = blocks.holes(growth, wish - needed);
-            long size = pieces.stream().mapToLong(BlockList.Piece::byteSize).sum();
+            List<BlockTable.Piece> pieces = blocks.holes(growth, wish - needed);
+            long size = pieces.stream().mapToLong(BlockTable.Piece::byteSize).sum();
             Attempt attempt = booked(size, needed, reading, claim, () -> {
+                long now = blocks.nowNanos(); // it may throw, and nothing must between the next two
                 commitAll(memory, pieces);
-                return blocks.addPieces(pieces, bytes, alignment);
+                return blocks.addPieces(pieces, bytes, alignment, now);
             });
             if (attempt.refusal() == null || size <= needed) {
                 return attempt;
@@ -270,10 +280,10 @@ final class Heap {
     }
 
     /** Commits all pieces or none. */
-    private void commitAll(VirtualMemory memory, List<BlockList.Piece> pieces) throws DriverException {
+    private void commitAll(VirtualMemory memory, List<BlockTable.Piece> pieces) throws DriverException {
         int done = 0;
         try {
-            for (BlockList.Piece piece : pieces) {
+            for (BlockTable.Piece piece : pieces) {
                 memory.commit(piece.memory(), piece.byteOffset(), piece.byteSize());
                 done++;
             }
@@ -287,12 +297,12 @@ final class Heap {
         }
     }
 
-    private boolean decommitted(VirtualMemory memory, BlockList.Piece piece) {
+    private boolean decommitted(VirtualMemory memory, BlockTable.Piece piece) {
         return session.giveBack(
                 () -> memory.decommit(piece.memory(), piece.byteOffset(), piece.byteSize()), piece.byteSize());
     }
 
-    private void rollBack(VirtualMemory memory, BlockList.Piece piece) {
+    private void rollBack(VirtualMemory memory, BlockTable.Piece piece) {
         // Of a lost device the range goes as a whole when the pool is closed.
         if (session.isLost() || !decommitted(memory, piece)) {
             blocks.strand(piece);
@@ -360,7 +370,7 @@ final class Heap {
             return false;
         }
         long wanted = round < ATTEMPTS - 2 ? missing << (MORE_BITS * round) : Long.MAX_VALUE;
-        long gone = trimInFlight(wanted);
+        long gone = trimInFlight(wanted, IdleAges.Due.ANY);
         for (Heap neighbour : neighbours) {
             gone += gone < wanted ? neighbour.trimIfNobodyElse(wanted - gone) : 0;
         }
@@ -373,15 +383,15 @@ final class Heap {
             return 0;
         }
         try {
-            return trimInFlight(wantedBytes);
+            return trimInFlight(wantedBytes, IdleAges.Due.ANY);
         } finally {
             flight.end();
         }
     }
 
-    private long trimInFlight(long wantedBytes) {
+    private long trimInFlight(long wantedBytes, IdleAges.Due due) {
         long gone = 0;
-        for (BlockList.Owned block : blocks.detachIdleBlocks(wantedBytes)) {
+        for (BlockList.Owned block : blocks.detachIdleBlocks(wantedBytes, due)) {
             if (session.giveBack(() -> session.driver().free(block.memory()), block.heldBytes())) {
                 accountant.release(block.heldBytes());
                 gone += block.heldBytes();
@@ -389,12 +399,12 @@ final class Heap {
                 keptBytes += block.heldBytes();
             }
         }
-        return ranges == null ? gone : gone + decommitIdle(ranges, wantedBytes - gone);
+        return ranges == null ? gone : gone + decommitIdle(ranges, wantedBytes - gone, due);
     }
 
-    private long decommitIdle(VirtualMemory memory, long wantedBytes) {
+    private long decommitIdle(VirtualMemory memory, long wantedBytes, IdleAges.Due due) {
         long gone = 0;
-        for (BlockList.Piece piece : blocks.shutIdlePieces(wantedBytes)) {
+        for (BlockTable.Piece piece : blocks.shutIdlePieces(wantedBytes, due)) {
             // What is not gone stays shut; of a lost device the range goes as a whole when the pool is closed.
             if (!session.isLost() && decommitted(memory, piece)) {
                 blocks.unbacked(piece);

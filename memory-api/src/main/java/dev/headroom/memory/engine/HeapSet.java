@@ -5,6 +5,7 @@ import dev.headroom.memory.GpuDevice;
 import dev.headroom.memory.MemoryBudget;
 import dev.headroom.memory.MemoryKind;
 import dev.headroom.memory.MemoryStats;
+import dev.headroom.memory.PoolProfile;
 import dev.headroom.memory.UnsupportedKindException;
 import dev.headroom.memory.spi.DriverException;
 import dev.headroom.memory.spi.KindTraits;
@@ -15,9 +16,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,8 +32,9 @@ final class HeapSet {
     private final DeviceSession session;
     private final PoolSetting setting;
     private final DomainLedger ledger;
-    private final PoolCounters counters = new PoolCounters();
+    private final PoolCounters counters;
     private final Map<MemoryKind, Heap> heaps = new EnumMap<>(MemoryKind.class);
+    private final List<Heap> staging = new CopyOnWriteArrayList<>();
 
     /**
      * Empty heaps for all kinds the device has.
@@ -44,6 +48,7 @@ final class HeapSet {
         this.session = session;
         this.setting = setting;
         this.ledger = ledger;
+        this.counters = new PoolCounters(setting.clock());
         AtomicLong limited = new AtomicLong();
         for (MemoryKind kind : MemoryKind.values()) {
             if (session.driver().traits(kind).supported()) {
@@ -52,6 +57,15 @@ final class HeapSet {
                         kind, onDevice ? setting.limit() : OptionalLong.empty(), onDevice ? limited : new AtomicLong());
                 heaps.put(kind, new Heap(session, kind, accountant, "headroom " + kind.label(), counters, true));
             }
+        }
+        divide();
+    }
+
+    /** Cuts the memory the pool's figures speak of as the profile says. */
+    private void divide() throws DriverException {
+        if (setting.config().profile() instanceof PoolProfile.BlockClasses profile) {
+            long total = primary().accountant().read().budget().totalBytes();
+            primary().blocks().divide(profile.classes(total));
         }
     }
 
@@ -62,7 +76,17 @@ final class HeapSet {
             return null;
         }
         Accountant accountant = accountant(kind, OptionalLong.empty(), new AtomicLong());
-        return new Heap(session, kind, accountant, "headroom staging", new PoolCounters(), false);
+        Heap heap = new Heap(session, kind, accountant, "headroom staging", new PoolCounters(setting.clock()), false);
+        staging.add(heap);
+        return heap;
+    }
+
+    /** What the pool holds of a domain's memory, staging included. */
+    long heldIn(DomainLedger domain) {
+        return Stream.concat(heaps.values().stream(), staging.stream())
+                .filter(heap -> heap.accountant().ledger().equals(domain))
+                .mapToLong(heap -> heap.blocks().figures().blockBytes())
+                .sum();
     }
 
     /** The heap of a kind. */
@@ -100,11 +124,11 @@ final class HeapSet {
         return heaps.values().stream().map(heap -> heap.accountant().ledger()).collect(Collectors.toSet());
     }
 
-    /** Gives back all idle bytes; returns what is gone. */
-    long trim(Duration patience) {
+    /** Gives back all idle bytes that are due; returns what is gone. */
+    long trim(IdleAges.Due due, Duration patience) {
         long gone = 0;
         for (Heap heap : heaps.values()) {
-            gone += heap.trim(Long.MAX_VALUE, patience);
+            gone += heap.trim(Long.MAX_VALUE, due, patience);
         }
         return gone;
     }

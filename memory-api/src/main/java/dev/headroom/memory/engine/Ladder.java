@@ -89,9 +89,13 @@ final class Ladder {
         if (attempt.place() == null) {
             attempt = grow(Rung.RETRY, heap, request, claim);
         }
+        Heap.Refusal refusal = attempt.refusal();
+        if (attempt.place() == null) {
+            attempt = counted(Rung.RETRY, searchLarger(heap, request));
+        }
         BlockList.Place place = attempt.place();
         if (place == null) {
-            throw refusals.outOfMemory(heap, request, attempt.refusal());
+            throw refusals.outOfMemory(heap, request, refusal);
         }
         return place;
     }
@@ -128,6 +132,11 @@ final class Ladder {
 
     private static Heap.Attempt search(Heap heap, AllocationRequest request) {
         return new Heap.Attempt(heap.blocks().hit(request.byteSize(), request.byteAlignment()), null);
+    }
+
+    /** A block of a larger class than needed is better than none. */
+    private static Heap.Attempt searchLarger(Heap heap, AllocationRequest request) {
+        return new Heap.Attempt(heap.blocks().hitLarger(request.byteSize(), request.byteAlignment()), null);
     }
 
     /** Takes more; if that is refused, once more with some and then with all of what sibling pools do not use now. */

@@ -1,13 +1,22 @@
 package dev.headroom.memory.engine;
 
-/** What the heaps of one pool count together, under the lock they share. Fields are read and written with the lock held. */
+import java.util.function.LongSupplier;
+
+/** What the heaps of one pool count together, under the lock they share. Counters are read and written with the lock held. */
 final class PoolCounters {
+
+    /** Nanoseconds, monotonic. Never read with the lock held. */
+    final LongSupplier clock;
 
     final EngineLock lock = new EngineLock();
     long usedBytes;
     long peakBytes;
     long hits;
     long misses;
+
+    PoolCounters(LongSupplier clock) {
+        this.clock = clock;
+    }
 
     /** More bytes are in buffers. */
     void used(long bytes) {

@@ -19,6 +19,7 @@ import dev.headroom.memory.MemoryConfig;
 import dev.headroom.memory.MemoryKind;
 import dev.headroom.memory.MemoryPressure;
 import dev.headroom.memory.MemoryStats;
+import dev.headroom.memory.PoolReport;
 import dev.headroom.memory.PressureListener;
 import dev.headroom.memory.spi.DeviceDriver;
 import dev.headroom.memory.spi.DriverException;
@@ -26,6 +27,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
@@ -56,6 +58,9 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     private final UserFences fences;
     private final LeakTracker leaks;
     private final Refusals refusals;
+    private final ReportWalk walk;
+    private final @Nullable IdleTrim idleTrim;
+    private final @Nullable OutOfMemoryReports reports;
     private final DomainLedger.Member member = new Sibling();
     private final UseCount uses = new UseCount();
     private final AtomicBoolean closing = new AtomicBoolean();
@@ -74,7 +79,12 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
         this.waiter = new Waiter(session);
         this.reclaim = new ReclaimQueue(waiter);
         this.leaks = new LeakTracker(config.tracking(), setting.clock());
-        this.refusals = new Refusals(session.device(), setting.limit().isPresent(), this::stats, leaks);
+        this.refusals = new Refusals(
+                session.device(),
+                setting.limit().isPresent(),
+                this::stats,
+                leaks,
+                ledger -> heaps.heldIn(ledger) + session.quarantinedBytes());
         this.ladder = new Ladder(this, heaps, reclaim, member, refusals, patience);
         this.upload =
                 new StagingRing(session, heaps.forStaging(MemoryKind.UPLOAD), config.stagingBytes(), patience, waiter);
@@ -83,6 +93,13 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
         this.pump = new CompletionPump(session, waiter);
         this.copies = new CopyEngine(session, upload, readback, pump, waiter, config.closeTimeout());
         this.fences = new UserFences(session, waiter);
+        this.walk = new ReportWalk(session, setting, heaps, reclaim, ladder, leaks);
+        this.idleTrim = config.idleTrimAfter()
+                .map(idleFor -> new IdleTrim(heaps, idleFor, setting.clock()))
+                .orElse(null);
+        this.reports = config.outOfMemoryReport()
+                .map(folder -> new OutOfMemoryReports(folder, session.device(), setting.clock()))
+                .orElse(null);
         heaps.ledgers().forEach(ledger -> ledger.join(member));
     }
 
@@ -158,14 +175,34 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
 
     @Override
     public long shrink() {
+        return shrink(IdleAges.Due.ANY);
+    }
+
+    @Override
+    public long shrink(Duration idleFor) {
+        if (idleFor.isNegative()) {
+            throw new IllegalArgumentException("idleFor is " + idleFor + ": must be 0 or more");
+        }
+        long nanos = TimeUnit.NANOSECONDS.convert(idleFor); // centuries are as good as for ever
+        return idleFor.isZero()
+                ? shrink()
+                : shrink(new IdleAges.Due(setting.clock().getAsLong(), nanos));
+    }
+
+    private long shrink(IdleAges.Due due) {
         begin();
         try {
             session.requireAlive();
             reclaim.collect();
-            return heaps.trim(setting.config().waitTimeout());
+            return heaps.trim(due, setting.config().waitTimeout());
         } finally {
             end();
         }
+    }
+
+    @Override
+    public PoolReport report() {
+        return report(new DomainLedger.Claim());
     }
 
     @Override
@@ -315,7 +352,39 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
         return heaps.primary().accountant().ledger();
     }
 
+    PoolReport report(DomainLedger.Claim claim) {
+        return asking(_ -> walk.report(stats(), fallbackBytes.get(), claim));
+    }
+
+    /**
+     * Gives back what has been idle for as long as {@link MemoryConfig#idleTrimAfter} says; to be called now and then. Costs a look
+     * at the clock where nothing can be due. Never throws for a pool that is lost or closed.
+     *
+     * @return bytes given back
+     */
+    long trimIdle() {
+        if (idleTrim == null || !idleTrim.isDue() || session.isLost() || !uses.acquire()) {
+            return 0;
+        }
+        try {
+            reclaim.collect();
+            return idleTrim.trim();
+        } catch (GpuMemoryException e) {
+            return 0; // lost meanwhile
+        } finally {
+            end();
+        }
+    }
+
     DeviceBuffer allocate(AllocationRequest request, DomainLedger.Claim claim) {
+        try {
+            return granted(request, claim);
+        } catch (DeviceOutOfMemoryException e) {
+            throw noted(e, request, claim);
+        }
+    }
+
+    private DeviceBuffer granted(AllocationRequest request, DomainLedger.Claim claim) {
         Heap heap = heaps.of(request.kind());
         if (uses.isClosed()) { // a pool whose memory had to be left alone still has room in its blocks
             throw new BufferClosedException(this + " is closed");
@@ -335,10 +404,23 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
 
     FallbackBuffer allocateWithFallback(AllocationRequest request, DomainLedger.Claim claim) {
         try {
-            return FallbackBuffer.onDevice(allocate(request, claim));
+            return FallbackBuffer.onDevice(granted(request, claim));
         } catch (DeviceOutOfMemoryException | AllocationTooLargeException refusal) {
-            return fallBack(request, refusal);
+            try {
+                return fallBack(request, refusal);
+            } catch (DeviceOutOfMemoryException e) {
+                throw noted(e, request, claim);
+            }
         }
+    }
+
+    /** The final failure, with a report where that is wanted. */
+    private DeviceOutOfMemoryException noted(
+            DeviceOutOfMemoryException failure, AllocationRequest request, DomainLedger.Claim claim) {
+        DomainLedger ledger = heaps.of(request.kind()).accountant().ledger();
+        return reports == null
+                ? failure
+                : reports.noted(failure, request, () -> report(claim), () -> ledger.reports(member));
     }
 
     /** How often a rung yielded the bytes. */
@@ -531,6 +613,15 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
                 return false;
             } finally {
                 end();
+            }
+        }
+
+        @Override
+        public Optional<PoolReport> report() {
+            try {
+                return Optional.of(PoolEngine.this.report());
+            } catch (GpuMemoryException e) {
+                return Optional.empty();
             }
         }
     }

@@ -1,5 +1,6 @@
 package dev.headroom.memory.engine;
 
+import dev.headroom.memory.PoolReport;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import org.jspecify.annotations.Nullable;
@@ -15,9 +16,10 @@ final class ReclaimQueue {
      *
      * @param blocks  where it belongs
      * @param node    its name there
+     * @param bytes   how much it takes up
      * @param pending what has to be done first
      */
-    private record Entry(BlockList blocks, int node, Point.Pending pending) {}
+    private record Entry(BlockList blocks, int node, long bytes, Point.Pending pending) {}
 
     /** Time between two looks at all that is pending, while the oldest is waited for. */
     private static final Duration LOOK = Duration.ofMillis(5);
@@ -25,16 +27,21 @@ final class ReclaimQueue {
     private final Waiter waiter;
     private final EngineLock lock = new EngineLock();
     private ArrayDeque<Entry> entries = new ArrayDeque<>();
+    private long bytes;
 
     ReclaimQueue(Waiter waiter) {
         this.waiter = waiter;
     }
 
     void add(BlockList blocks, int node, Point.Pending pending) {
-        Entry entry = new Entry(blocks, node, pending);
+        add(new Entry(blocks, node, blocks.byteSize(node), pending));
+    }
+
+    private void add(Entry entry) {
         lock.lock();
         try {
             entries.add(entry);
+            bytes += entry.bytes();
         } finally {
             lock.unlock();
         }
@@ -44,6 +51,16 @@ final class ReclaimQueue {
         lock.lock();
         try {
             return entries.size();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** How many buffers are waiting, and how much they take up. */
+    PoolReport.Count pending() {
+        lock.lock();
+        try {
+            return new PoolReport.Count(entries.size(), bytes);
         } finally {
             lock.unlock();
         }
@@ -64,12 +81,12 @@ final class ReclaimQueue {
                     entry.blocks().free(entry.node());
                     any = true;
                 } else {
-                    putBack(entry);
+                    add(entry);
                 }
                 taken.poll();
             }
         } finally {
-            taken.forEach(this::putBack); // the device was lost meanwhile
+            taken.forEach(this::add); // the device was lost meanwhile
         }
         return any;
     }
@@ -130,13 +147,10 @@ final class ReclaimQueue {
         try {
             ArrayDeque<Entry> all = entries;
             entries = empty;
+            bytes = 0;
             return all;
         } finally {
             lock.unlock();
         }
-    }
-
-    private void putBack(Entry entry) {
-        add(entry.blocks(), entry.node(), entry.pending());
     }
 }

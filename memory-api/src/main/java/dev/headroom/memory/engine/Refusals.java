@@ -9,6 +9,8 @@ import dev.headroom.memory.GpuMemoryException;
 import dev.headroom.memory.MemoryStats;
 import dev.headroom.memory.spi.DriverException;
 import java.util.function.Supplier;
+import java.util.function.ToLongFunction;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** Says no in words an operator can act on: what was wanted, what there is and why, and what to change. */
@@ -18,12 +20,28 @@ final class Refusals {
     private final boolean limited;
     private final Supplier<MemoryStats> stats;
     private final LeakTracker leaks;
+    private final ToLongFunction<DomainLedger> ownBytes;
 
-    Refusals(GpuDevice device, boolean limited, Supplier<MemoryStats> stats, LeakTracker leaks) {
+    /**
+     * Says no for one pool.
+     *
+     * @param device   its device
+     * @param limited  whether an absolute limit is set
+     * @param stats    its figures
+     * @param leaks    what is known about its buffers
+     * @param ownBytes what the pool itself holds, or lost, of a domain's memory
+     */
+    Refusals(
+            GpuDevice device,
+            boolean limited,
+            Supplier<MemoryStats> stats,
+            LeakTracker leaks,
+            ToLongFunction<DomainLedger> ownBytes) {
         this.device = device;
         this.limited = limited;
         this.stats = stats;
         this.leaks = leaks;
+        this.ownBytes = ownBytes;
     }
 
     /** The device gives no single block so large. */
@@ -64,8 +82,9 @@ final class Refusals {
         String cure = cause == null
                 ? allowance.cure(Math.max(0, needed - allowance.usableBytes()))
                 : "close other programs on the device";
+        Particulars particulars = particulars(heap, request, figures);
         String message =
-                "%s: %s wanted, %s. Largest free range %s, %s in buffers, %s held from the driver. To make room, %s%s"
+                "%s: %s wanted, %s. Largest free range %s, %s in buffers, %s held from the driver.%s To make room, %s%s%s"
                         .formatted(
                                 device,
                                 ByteSize.format(request.byteSize()),
@@ -73,7 +92,9 @@ final class Refusals {
                                 ByteSize.format(figures.largestFree()),
                                 ByteSize.format(now.inUseBytes()),
                                 ByteSize.format(now.totalAllocatedBytes()),
+                                particulars.causes,
                                 leaks.hint(now.activeBuffers()),
+                                particulars.cures,
                                 cure);
         DeviceOutOfMemoryException.Figures all = new DeviceOutOfMemoryException.Figures(
                 device.id(),
@@ -88,6 +109,51 @@ final class Refusals {
         return cause == null
                 ? new DeviceOutOfMemoryException(message, all)
                 : new DeviceOutOfMemoryException(message, all, cause);
+    }
+
+    /** Further causes, as sentences, and their cures, each before an "or". */
+    private static final class Particulars {
+        private final StringBuilder causes = new StringBuilder();
+        private final StringBuilder cures = new StringBuilder();
+
+        private void add(String cause, String cure) {
+            causes.append(' ').append(cause).append('.');
+            cures.append(cure).append(" or ");
+        }
+    }
+
+    private Particulars particulars(Heap heap, AllocationRequest request, BlockList.Figures figures) {
+        Particulars particulars = new Particulars();
+        DomainLedger ledger = heap.accountant().ledger();
+        DomainLedger.Figures booked = ledger.figures();
+        long elsewhere = booked.heldBytes() - ownBytes.applyAsLong(ledger);
+        if (figures.freeBytes() >= request.byteSize()) {
+            particulars.add(
+                    "%s lie free in the pool, but in pieces, none of them large enough"
+                            .formatted(ByteSize.format(figures.freeBytes())),
+                    "ask for smaller pieces");
+        }
+        if (elsewhere > 0) {
+            particulars.add(
+                    "Other pools of this process hold %s of the same memory".formatted(ByteSize.format(elsewhere)),
+                    "close buffers of those pools");
+        }
+        if (booked.reservedBytes() > 0) {
+            particulars.add(
+                    "Reservations hold %s of it back".formatted(ByteSize.format(booked.reservedBytes())),
+                    "close reservations");
+        }
+        if (heap.blocks().hasClassFor(request.byteSize(), request.byteAlignment())) {
+            String classes = heap.blocks().classFigures().stream()
+                    .map(blocks -> "%d of %d blocks of %s"
+                            .formatted(
+                                    blocks.allocatedBlocks(),
+                                    blocks.totalBlocks(),
+                                    ByteSize.format(blocks.blockSize())))
+                    .collect(Collectors.joining(", "));
+            particulars.causes.append(" Block classes in use: ").append(classes).append('.');
+        }
+        return particulars;
     }
 
     /** The refusal of a device, with the reason why the host did not help. */

@@ -9,6 +9,7 @@ import dev.headroom.memory.GpuMemoryPool;
 import dev.headroom.memory.MemoryBudget;
 import dev.headroom.memory.MemoryPressure;
 import dev.headroom.memory.MemoryStats;
+import dev.headroom.memory.PoolReport;
 import dev.headroom.memory.PressureListener;
 import dev.headroom.memory.spi.DeviceDriver;
 import java.time.Duration;
@@ -68,6 +69,16 @@ final class ReservedPool implements GpuMemoryPool, DeviceDriver.Source {
     @Override
     public long shrink() {
         return pool.shrink();
+    }
+
+    @Override
+    public long shrink(Duration idleFor) {
+        return pool.shrink(idleFor);
+    }
+
+    @Override
+    public PoolReport report() {
+        return pool.report(claim);
     }
 
     @Override

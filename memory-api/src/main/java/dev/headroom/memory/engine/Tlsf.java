@@ -122,6 +122,19 @@ public final class Tlsf {
         void visit(int region, long byteOffset, long byteSize);
     }
 
+    /** Sees one allocation or free range of a walk in steps. It must not change the allocator. */
+    @FunctionalInterface
+    public interface NodeVisitor {
+        /**
+         * Called once for each.
+         *
+         * @param node its node
+         * @param used whether it is an allocation
+         * @param byteSize its size in bytes, at least one granule
+         */
+        void visit(int node, boolean used, long byteSize);
+    }
+
     /**
      * A place where a request fits once the holes in it are committed.
      *
@@ -445,9 +458,10 @@ public final class Tlsf {
      * Gives an allocation back and merges it with its free neighbours.
      *
      * @param node what {@link #allocate} returned
+     * @return the size of the free range it is part of now, in bytes
      * @throws IllegalArgumentException if {@code node} is not an allocation in use
      */
-    public void free(int node) {
+    public long free(int node) {
         requireAllocated(node);
         long size = size(node);
         free += size;
@@ -455,21 +469,23 @@ public final class Tlsf {
         int prev = link(node, PREV);
         int next = link(node, NEXT);
         if (prev >= 0 && stateOf(prev) == FREE) {
-            mergeDown(node, prev, next, size);
+            return mergeDown(node, prev, next, size);
         } else if (next >= 0 && stateOf(next) == FREE) {
             long after = size(next);
             spans[next << SPAN_SHIFT] -= size;
             setSize(next, after + size, FREE);
             unlink(node);
             moveFree(next, binOf(after), binOf(after + size));
+            return after + size;
         } else {
             setSize(node, size, FREE);
             insertFree(node, binOf(size));
+            return size;
         }
     }
 
     /** Merges a freed range into the free one below it, and that with the one above if it is free too. */
-    private void mergeDown(int node, int prev, int next, long size) {
+    private long mergeDown(int node, int prev, int next, long size) {
         long before = size(prev);
         long merged = before + size;
         if (next >= 0 && stateOf(next) == FREE) {
@@ -481,6 +497,7 @@ public final class Tlsf {
         setSize(prev, merged, FREE);
         unlink(node);
         moveFree(prev, binOf(before), binOf(merged));
+        return merged;
     }
 
     /**
@@ -785,6 +802,26 @@ public final class Tlsf {
                 }
             }
         }
+    }
+
+    /**
+     * Shows the allocations and free ranges among some nodes, so that a long walk can be cut into steps. Between two steps the
+     * allocator may change; what changes may then be missed or seen twice.
+     *
+     * @param from the first node: 0, or what the step before returned
+     * @param count how many nodes to look at, at least 1
+     * @param visitor sees each allocation and free range among them
+     * @return where the next step begins, or {@link #NONE} if that was the last one
+     */
+    public int visitNodes(int from, int count, NodeVisitor visitor) {
+        int end = (int) Math.min(nodeLimit, (long) from + count);
+        for (int node = from; node < end; node++) {
+            int state = stateOf(node);
+            if (state == USED || state == FREE) {
+                visitor.visit(node, state == USED, size(node));
+            }
+        }
+        return end < nodeLimit ? end : NONE;
     }
 
     // ---- totals

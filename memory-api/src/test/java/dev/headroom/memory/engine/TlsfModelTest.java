@@ -273,9 +273,11 @@ class TlsfModelTest {
             long[] block = live.get(index);
             live.set(index, live.getLast());
             live.removeLast();
-            tlsf.free((int) block[0]);
+            long merged = tlsf.free((int) block[0]);
             assertThat(tlsf.isAllocated((int) block[0])).isFalse();
             free.get((int) block[1]).add(Range.closedOpen(block[2], block[2] + block[3]));
+            Range<Long> around = free.get((int) block[1]).rangeContaining(block[2]);
+            assertThat(merged).isEqualTo(around.upperEndpoint() - around.lowerEndpoint());
             used -= block[3];
         }
 
@@ -396,6 +398,23 @@ class TlsfModelTest {
                 assertThat(seenUsed).contains(List.of(block[1], block[2], block[3]));
             }
             comparePages();
+            compareSteps();
+        }
+
+        /** A walk in steps sees every allocation by its node, and every free range. */
+        private void compareSteps() {
+            Map<Integer, Long> seen = new TreeMap<>();
+            long[] freeBytes = {0};
+            for (int from = 0; from != Tlsf.NONE; ) {
+                from = tlsf.visitNodes(from, 7, (node, used, size) -> {
+                    freeBytes[0] += used ? 0 : size;
+                    assertThat(used ? seen.put(node, size) : null).isNull();
+                });
+            }
+            Map<Integer, Long> expected = new TreeMap<>();
+            live.forEach(block -> expected.put((int) block[0], block[3]));
+            assertThat(seen).isEqualTo(expected);
+            assertThat(freeBytes[0]).isEqualTo(tlsf.freeBytes());
         }
 
         /** Every wholly free page is in exactly one run, and nothing else is. */

@@ -8,6 +8,7 @@ import dev.headroom.memory.GpuDevice;
 import dev.headroom.memory.GpuMemory;
 import dev.headroom.memory.GpuMemoryException;
 import dev.headroom.memory.MemoryConfig;
+import dev.headroom.memory.PoolReport;
 import dev.headroom.memory.Selection;
 import dev.headroom.memory.model.GgufFile;
 import dev.headroom.memory.model.GgufTensor;
@@ -66,6 +67,14 @@ final class LoadCommand implements Callable<Integer> {
 
     @Option(names = "--verify", description = "Read every byte back and compare it with the file.")
     private boolean verify;
+
+    @Option(
+            names = "--report",
+            paramLabel = "FILE",
+            converter = ReportTarget.Converter.class,
+            description =
+                    "Write a report on the device's pool, with the model in it, as JSON to this file; - prints it.")
+    private Optional<ReportTarget> reportTarget = Optional.empty();
 
     @Option(names = "--json", description = "Print JSON.")
     private boolean json;
@@ -128,12 +137,17 @@ final class LoadCommand implements Callable<Integer> {
                         : ByteSize.format(bytes) + " go to " + device.get()
                                 + " as far as they fit, the rest to the host");
         LoadReport report;
+        Optional<PoolReport> poolReport;
         try (LoadedModel model = load(memory, file, device.get())) {
             report = LoadReport.of(model);
+            poolReport = reportTarget.map(_ -> model.pool().report());
         } catch (DeviceOutOfMemoryException | AllocationTooLargeException e) {
             return refuse(selection, String.valueOf(e.getMessage()));
         }
         context.out().println(json ? report.json() : report.describe());
+        if (reportTarget.isPresent() && poolReport.isPresent()) {
+            reportTarget.get().write(poolReport.get(), context.out());
+        }
         return ExitCode.OK;
     }
 

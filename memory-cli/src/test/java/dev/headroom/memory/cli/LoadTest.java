@@ -124,6 +124,43 @@ class LoadTest {
     }
 
     @Test
+    void theReportIsOfThePoolWithTheModelInIt() throws IOException {
+        Path file = folder.resolve("report.json");
+        Files.writeString(file, "what was there before, and is longer than nothing");
+        CommandRun run =
+                CommandRun.of(machine(cards(256 * MIB), host()), "load", model, "--json", "--report", file.toString());
+        assertThat(run.code()).as(run.err()).isZero();
+        assertThat(run.json()).containsEntry("bytes", BYTES);
+        CommandRun parsed = new CommandRun(0, Files.readString(file), "");
+        assertThat(parsed.json()).containsEntry("schema", 1L).containsKeys("device", "room", "heaps");
+        assertThat(parsed.json().get("stats")).isEqualTo(run.json().get("stats"));
+    }
+
+    @Test
+    void theReportMayBePrinted() {
+        CommandRun run = CommandRun.of(machine(cards(256 * MIB), host()), "load", model, "--json", "--report", "-");
+        assertThat(run.code()).as(run.err()).isZero();
+        assertThat(run.jsonLines()).hasSize(2);
+        assertThat(run.jsonLines().getLast()).containsKey("heaps");
+        CommandRun inWords = CommandRun.of(machine(cards(256 * MIB), host()), "load", model, "--report=-");
+        assertThat(inWords.out().lines().toList().getLast()).startsWith("{\"schema\":1,");
+    }
+
+    @Test
+    void aReportThatCannotBecomeAFileStopsTheLoad() {
+        for (String nowhere : List.of("no/where/report.json", ".")) {
+            List<SimulatedBackend> machine = machine(host());
+            Path path = folder.resolve(nowhere);
+            CommandRun run = CommandRun.of(machine, "load", model, "--report", path.toString());
+            assertThat(run.code()).isEqualTo(ExitCode.USAGE);
+            assertThat(run.complaints().getFirst())
+                    .isEqualTo("headroom: Invalid value for option '--report': "
+                            + (nowhere.equals(".") ? path + " is a folder" : "there is no folder " + path.getParent()));
+            assertThat(machine.getFirst().device(0).ledger().calls("open")).isZero();
+        }
+    }
+
+    @Test
     void inWords() {
         CommandRun run = CommandRun.of(machine(cards(256 * MIB), host()), "load", model, "--verify");
         assertThat(run.code()).isZero();

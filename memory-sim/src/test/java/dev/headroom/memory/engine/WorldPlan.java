@@ -1,6 +1,7 @@
 package dev.headroom.memory.engine;
 
 import dev.headroom.memory.MemoryConfig;
+import dev.headroom.memory.PoolProfile;
 import dev.headroom.memory.TrackingLevel;
 import dev.headroom.memory.sim.FreeFigure;
 import java.time.Duration;
@@ -69,6 +70,8 @@ record WorldPlan(
     static WorldPlan of(long seed) {
         SplittableRandom random = new SplittableRandom(seed);
         long total = (64 + random.nextInt(960)) * MIB;
+        SplittableRandom apart =
+                new SplittableRandom(~seed); // so that worlds stay what they were before there were profiles
         return new WorldPlan(
                 total,
                 (256 + random.nextInt(1024)) * MIB,
@@ -86,9 +89,9 @@ record WorldPlan(
                 freeFigure(random),
                 Sibling.values()[random.nextInt(3)],
                 random.nextBoolean(),
-                config(random, total),
-                config(random, total),
-                config(random, total),
+                config(random, total, profile(apart, total)),
+                config(random, total, profile(apart, total)),
+                config(random, total, profile(apart, total)),
                 random.nextInt(10, 27),
                 1 << random.nextInt(3, 10),
                 random.nextInt(4) == 0 ? Long.MAX_VALUE - 1_000_000_000 : 0);
@@ -103,7 +106,13 @@ record WorldPlan(
         };
     }
 
-    private static MemoryConfig config(SplittableRandom random, long totalBytes) {
+    private static PoolProfile profile(SplittableRandom random, long totalBytes) {
+        return random.nextInt(4) == 0
+                ? PoolProfile.blockClasses(1 + random.nextLong(totalBytes))
+                : PoolProfile.engine();
+    }
+
+    private static MemoryConfig config(SplittableRandom random, long totalBytes, PoolProfile profile) {
         MemoryConfig.Builder builder = MemoryConfig.builder()
                 .fraction(random.nextInt(4) == 0 ? 1 : random.nextDouble(0.5, 1))
                 .minFreeBytes(random.nextInt(3) == 0 ? 0 : random.nextInt(16) * MIB)
@@ -114,7 +123,7 @@ record WorldPlan(
         if (random.nextInt(3) == 0) {
             builder.limitBytes((long) (totalBytes * random.nextDouble(0.1, 1.1)));
         }
-        return builder.build();
+        return builder.profile(profile).build();
     }
 
     private static long oneOf(SplittableRandom random, long... values) {

@@ -1,5 +1,7 @@
 package dev.headroom.memory.testkit;
 
+import dev.headroom.memory.MemoryConfig;
+import dev.headroom.memory.PoolProfile;
 import dev.headroom.memory.sim.Ledger;
 import dev.headroom.memory.sim.SimulatedBackend;
 import dev.headroom.memory.sim.SimulatedDevice;
@@ -60,6 +62,23 @@ class SimulatedPoolContractTest {
         @Override
         SimulatedDevice.Builder card() {
             return SimulatedCards.withRanges();
+        }
+    }
+
+    /** Small buffers in blocks of fixed sizes. */
+    @Nested
+    class CardWithBlockClasses extends PlainCard {
+        @Override
+        protected MemoryConfig.Builder config() {
+            return super.config().profile(PoolProfile.blockClasses(LIMIT_BYTES / 2));
+        }
+    }
+
+    @Nested
+    class RangesWithBlockClasses extends CardWithRanges {
+        @Override
+        protected MemoryConfig.Builder config() {
+            return super.config().profile(PoolProfile.blockClasses(LIMIT_BYTES / 2));
         }
     }
 
