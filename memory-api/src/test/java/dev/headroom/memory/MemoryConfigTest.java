@@ -174,6 +174,9 @@ class MemoryConfigTest {
                 .cpuFallback(false)
                 .minFreeBytes(5)
                 .tracking(TrackingLevel.FULL)
+                .reclaimLeaked(true)
+                .eventSampling(7)
+                .pressureInterval(Duration.ofMillis(29))
                 .maxPooled(3)
                 .preAllocation(List.of(7L))
                 .limitBytes(11)
@@ -189,6 +192,9 @@ class MemoryConfigTest {
                         false,
                         5,
                         TrackingLevel.FULL,
+                        true,
+                        7,
+                        Duration.ofMillis(29),
                         3,
                         true,
                         List.of(7L),
@@ -206,6 +212,9 @@ class MemoryConfigTest {
                 some.cpuFallbackEnabled(),
                 some.minFreeBytes(),
                 some.tracking(),
+                some.reclaimLeaked(),
+                some.eventSampling(),
+                some.pressureInterval(),
                 some.maxPooledPerBucket(),
                 some.preAllocate(),
                 some.preAllocateSizes(),
