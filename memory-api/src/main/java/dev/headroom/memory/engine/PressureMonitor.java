@@ -111,7 +111,17 @@ final class PressureMonitor {
         }
     }
 
-    /** No further step begins. */
+    /** Whether no further step of the thread begins. */
+    boolean isStopped() {
+        lock.lock();
+        try {
+            return closed;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** The thread begins no further step, or is never started. */
     void stop() {
         lock.lock();
         try {

@@ -997,6 +997,7 @@ final class EngineWorld {
         require("budget", budget.totalBytes() > 0, () -> budget.toString());
         require("usable", place.pool.usableBytes() >= 0, () -> "below 0");
         Objects.requireNonNull(place.pool.pressure());
+        place.pool.monitor().step();
         require("names", place.pool.toString().contains(place.pool.device().id()), () -> place.pool.toString());
         boolean idle = place.pool.awaitIdle(Duration.ofHours(1));
         require("idle", idle || Thread.currentThread().isInterrupted(), () -> "the device does not come to rest");
@@ -1077,7 +1078,8 @@ final class EngineWorld {
         for (int i = 0; i < QUEUES; i++) {
             place.queues.add(place.device.newQueue());
         }
-        place.pool.pump().close(); // no thread: its steps are taken here
+        place.pool.pump().close(); // no threads: their steps are taken here
+        place.pool.monitor().stop();
         place.pool.addPressureListener(listener());
     }
 
