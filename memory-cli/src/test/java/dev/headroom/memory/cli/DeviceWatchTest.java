@@ -15,6 +15,7 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.OptionalInt;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 class DeviceWatchTest {
@@ -30,6 +31,12 @@ class DeviceWatchTest {
             .backend(cards)
             .open();
     private final ByteArrayOutputStream out = new ByteArrayOutputStream();
+
+    @AfterEach
+    void close() {
+        memory.close();
+        cards.requireNoViolations();
+    }
 
     @Test
     void onAPipeOneBlockFollowsTheOther() {
