@@ -38,13 +38,13 @@ public final class ClosedOnce {
     }
 
     /**
-     * Waits until the close has ended, unless the caller is the one who closes. An interrupt does not end the wait and stays
-     * set.
+     * Waits until the close has ended, unless the caller is the one who closes, or a listener, whom the close may be waiting
+     * for. An interrupt does not end the wait and stays set.
      *
      * @param patience how long at most
      */
     public void awaitEnd(Duration patience) {
-        if (!Thread.currentThread().equals(closer.get())) {
+        if (!Thread.currentThread().equals(closer.get()) && !PressureListeners.isCalling()) {
             boolean ignored = Patience.await(finished, patience);
         }
     }

@@ -199,9 +199,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome {
     public void close() {
         Duration patience = setting.config().closeTimeout();
         if (!closing.begin()) {
-            if (!monitor.isCurrentThread()) { // the close waits for the monitor, which must not wait for the close
-                closing.awaitEnd(patience);
-            }
+            closing.awaitEnd(patience);
             return;
         }
         try {

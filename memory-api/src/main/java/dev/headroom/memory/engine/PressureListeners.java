@@ -15,8 +15,8 @@ import java.util.function.ToLongFunction;
  */
 final class PressureListeners {
 
-    /** Bound while a listener is asked: what it allocates itself asks nobody, or a shortage would ask for ever. */
-    private static final ScopedValue<Boolean> ASKING = ScopedValue.newInstance();
+    /** Bound while a listener is called: what it allocates itself asks nobody, or a shortage would ask for ever. */
+    private static final ScopedValue<Boolean> CALLED = ScopedValue.newInstance();
 
     private static final System.Logger LOG = System.getLogger("dev.headroom.memory");
 
@@ -45,9 +45,14 @@ final class PressureListeners {
         return failures.get();
     }
 
+    /** Whether the caller is a listener. */
+    static boolean isCalling() {
+        return CALLED.isBound();
+    }
+
     /** Whether somebody can be asked to give back; not by what a listener does itself. */
     boolean canBeAsked() {
-        return !isEmpty() && !ASKING.isBound();
+        return !isEmpty() && !isCalling();
     }
 
     /** Asks everybody to give back. */
@@ -71,7 +76,7 @@ final class PressureListeners {
 
     private long guarded(PressureListener listener, ToLongFunction<PressureListener> call) {
         try {
-            return Math.max(0, ScopedValue.where(ASKING, true).call(() -> call.applyAsLong(listener)));
+            return Math.max(0, ScopedValue.where(CALLED, true).call(() -> call.applyAsLong(listener)));
         } catch (RuntimeException | Error e) {
             failures.incrementAndGet();
             LOG.log(System.Logger.Level.WARNING, "a pressure listener of " + pool + " failed", e);

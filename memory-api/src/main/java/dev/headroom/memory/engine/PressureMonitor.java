@@ -101,16 +101,6 @@ final class PressureMonitor {
         }
     }
 
-    /** Whether the caller is the monitor itself, on behalf of a listener. */
-    boolean isCurrentThread() {
-        lock.lock();
-        try {
-            return Thread.currentThread().equals(thread);
-        } finally {
-            lock.unlock();
-        }
-    }
-
     /** Whether no further step of the thread begins. */
     boolean isStopped() {
         lock.lock();
@@ -142,7 +132,7 @@ final class PressureMonitor {
         } finally {
             lock.unlock();
         }
-        return running == null || isCurrentThread() || Patience.join(running, patience);
+        return running == null || running.equals(Thread.currentThread()) || Patience.join(running, patience);
     }
 
     /** In order, and by one thread at a time; a change that comes while listeners are told is told by whoever tells them. */

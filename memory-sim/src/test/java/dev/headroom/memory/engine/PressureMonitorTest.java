@@ -31,6 +31,8 @@ import java.util.logging.Logger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Who is told of pressure, when, and what a listener cannot do to others. The device has 100 MiB. */
 @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
@@ -323,8 +325,14 @@ class PressureMonitorTest {
         }
     }
 
-    @Test
-    void a_listener_that_closes_a_pool_which_is_closing_waits_for_nobody() throws InterruptedException {
+    private enum Closing {
+        POOL,
+        MEMORY
+    }
+
+    @ParameterizedTest
+    @EnumSource(Closing.class)
+    void a_listener_that_closes_what_is_closing_waits_for_nobody(Closing what) throws InterruptedException {
         CountDownLatch reached = new CountDownLatch(1);
         CountDownLatch closing = new CountDownLatch(1);
         GpuMemory memory = open(backend, CONFIG);
@@ -332,7 +340,11 @@ class PressureMonitorTest {
         pool.addPressureListener(changed(() -> {
             reached.countDown();
             await(closing);
-            pool.close();
+            if (what == Closing.POOL) {
+                pool.close();
+            } else {
+                memory.close();
+            }
         }));
         DeviceBuffer buffer = pool.allocate(65 * MIB);
         reached.await();
