@@ -2,7 +2,7 @@ package dev.headroom.memory.engine;
 
 import static dev.headroom.memory.engine.EventSink.EVENTS;
 
-import dev.headroom.memory.AllocationRequest;
+import java.util.Optional;
 
 /** Makes one allocation in so many an event, and with it its close. Thread-safe. */
 final class BufferEvents {
@@ -15,19 +15,21 @@ final class BufferEvents {
         this.oneIn = oneIn;
     }
 
-    /** Sees every allocation. Nothing but a count, as a rule. */
-    void allocated(EngineBuffer buffer, AllocationRequest request, boolean hit) {
+    /**
+     * Sees every allocation; nothing but a count, as a rule. It is not shown the request, because that would keep the compiler
+     * from doing without the object.
+     */
+    void allocated(EngineBuffer buffer, Optional<String> tag, boolean hit) {
         if (++passed >= oneIn) {
             passed = 0;
-            record(buffer, request, hit);
+            record(buffer, tag, hit);
         }
     }
 
-    private void record(EngineBuffer buffer, AllocationRequest request, boolean hit) {
+    private void record(EngineBuffer buffer, Optional<String> tag, boolean hit) {
         if (EVENTS.recordsBuffers()) {
             buffer.recordClose();
-            EVENTS.allocated(
-                    buffer.pool().device(), request.kind(), buffer.id(), request.byteSize(), request.tag(), hit, oneIn);
+            EVENTS.allocated(buffer.pool().device(), buffer.kind(), buffer.id(), buffer.byteSize(), tag, hit, oneIn);
         }
     }
 }

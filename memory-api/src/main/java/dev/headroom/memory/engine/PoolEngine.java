@@ -463,7 +463,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome {
     private DeviceBuffer opened(EngineBuffer buffer, AllocationRequest request, boolean hit) {
         boolean done = false;
         try {
-            events.allocated(buffer, request, hit);
+            events.allocated(buffer, request.tag(), hit);
             if (leaks.wants()) {
                 leaks.collect();
                 buffer.follow(leaks.opened(buffer, buffer.id(), buffer.byteSize(), location(), request.tag()));
