@@ -27,7 +27,7 @@ public interface PressureListener {
      * device, because its driver does not answer or has no total, the level stays what it was.
      *
      * @param pool   the pool
-     * @param before the level it was told last
+     * @param before the level announced last
      * @param now    the level now
      */
     default void onChange(GpuMemoryPool pool, MemoryPressure before, MemoryPressure now) {}

@@ -87,7 +87,14 @@ final class LeakTracker {
         BufferMetadata metadata = tag.map(plain::withTag).orElse(plain).withSite(site);
         BufferTrail trail = new BufferTrail(buffer, unreachable, metadata, site);
         tracker.track(metadata);
-        trails.add(trail);
+        boolean followed = false;
+        try {
+            followed = trails.add(trail);
+        } finally {
+            if (!followed) { // the Java heap is full
+                tracker.untrack(id);
+            }
+        }
         return trail;
     }
 

@@ -35,7 +35,7 @@ final class PressureMonitor {
     private final AtomicBoolean telling = new AtomicBoolean();
 
     private final ReentrantLock lock = new ReentrantLock();
-    private final Condition changed = lock.newCondition();
+    private final Condition due = lock.newCondition();
     private @Nullable Thread thread;
     private boolean awake;
     private boolean closed;
@@ -116,7 +116,7 @@ final class PressureMonitor {
         lock.lock();
         try {
             closed = true;
-            changed.signal();
+            due.signal();
         } finally {
             lock.unlock();
         }
@@ -156,7 +156,7 @@ final class PressureMonitor {
         lock.lock();
         try {
             awake = true;
-            changed.signal();
+            due.signal();
         } finally {
             lock.unlock();
         }
@@ -181,7 +181,7 @@ final class PressureMonitor {
             long left = interval.toNanos();
             while (!awake && !closed && left > 0) {
                 try {
-                    left = changed.awaitNanos(left);
+                    left = due.awaitNanos(left);
                 } catch (InterruptedException e) {
                     // Nobody has a reason for it; a listener left it behind.
                 }
