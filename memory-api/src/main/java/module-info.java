@@ -1,5 +1,7 @@
 /** GPU memory the JVM can trust: selection, pools, buffers, and the contract of a backend. */
 module dev.headroom.memory {
+    // A runtime may have been linked without Flight Recorder; then nothing is recorded.
+    requires static jdk.jfr;
     requires static org.jspecify;
 
     exports dev.headroom.memory;

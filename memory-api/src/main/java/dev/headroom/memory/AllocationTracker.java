@@ -1,11 +1,13 @@
 package dev.headroom.memory;
 
 import java.time.Duration;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.LongSupplier;
 
 /**
@@ -23,11 +25,13 @@ public final class AllocationTracker {
     private final LongSupplier clock;
     private final Object lock = new Object();
     private final Map<BufferId, BufferMetadata> live = new LinkedHashMap<>(); // guarded by lock
+    private final Set<BufferId> leaked = new HashSet<>(); // guarded by lock; all of them are live
 
     // Written under the lock only; volatile so that the three figures are read without it.
     private volatile int count;
     private volatile long totalBytes;
     private volatile long peakBytes;
+    private volatile long leakedCount;
 
     /** Creates an empty tracker that tells age by {@link System#nanoTime()}. */
     public AllocationTracker() {
@@ -83,6 +87,7 @@ public final class AllocationTracker {
             if (removed == null) {
                 return Optional.empty();
             }
+            leaked.remove(id);
             long total = totalBytes - removed.sizeBytes();
             totalBytes = total;
             count = live.size();
@@ -132,6 +137,44 @@ public final class AllocationTracker {
     }
 
     /**
+     * Takes note that a buffer cannot be closed any more, because nobody can reach it. It stays entered for as long as its
+     * memory is out.
+     *
+     * @param id the buffer
+     * @return false if it is not entered, or was marked before
+     */
+    public boolean markLeaked(BufferId id) {
+        Objects.requireNonNull(id, "id");
+        synchronized (lock) {
+            boolean marked = live.containsKey(id) && leaked.add(id);
+            leakedCount += marked ? 1 : 0;
+            return marked;
+        }
+    }
+
+    /**
+     * Lists the buffers that were marked as leaked and whose memory is still out.
+     *
+     * @return an immutable snapshot in the order they were entered
+     */
+    public List<BufferMetadata> leaked() {
+        synchronized (lock) {
+            return live.values().stream()
+                    .filter(metadata -> leaked.contains(metadata.id()))
+                    .toList();
+        }
+    }
+
+    /**
+     * How many buffers were ever marked as leaked, also those whose memory was taken back since.
+     *
+     * @return the number, 0 or more
+     */
+    public long leakedCount() {
+        return leakedCount;
+    }
+
+    /**
      * How many buffers are entered.
      *
      * @return the number, 0 or more
@@ -167,10 +210,11 @@ public final class AllocationTracker {
         return clock.getAsLong();
     }
 
-    /** Strikes all buffers out. Count and total become 0; the peak stays. */
+    /** Strikes all buffers out. Count and total become 0; the peak and the number of leaked buffers stay. */
     public void clear() {
         synchronized (lock) {
             live.clear();
+            leaked.clear();
             totalBytes = 0;
             count = 0;
         }

@@ -15,15 +15,17 @@ public final class FallbackBuffer implements MemoryBuffer {
     /** What the reference holds instead of a buffer. */
     private enum Absent {
         MOVING,
-        CLOSED,
         TAKEN
     }
+
+    /** A buffer that was closed: it still knows where. Empty if that came in the middle of a move. */
+    private record Closed(Optional<DeviceBuffer> buffer) {}
 
     private final long byteSize;
     private final boolean madeByFallback;
     /** The device asked for; empty if it was full, and then any device stands for it. */
     private final Optional<GpuDevice> askedFor;
-    /** A {@link DeviceBuffer} or an {@link Absent}. */
+    /** A {@link DeviceBuffer}, an {@link Absent} or a {@link Closed}. */
     private final AtomicReference<Object> content;
 
     private FallbackBuffer(DeviceBuffer buffer, boolean madeByFallback) {
@@ -208,16 +210,20 @@ public final class FallbackBuffer implements MemoryBuffer {
 
     @Override
     public void close() {
-        Object before = content.getAndUpdate(now -> now == Absent.TAKEN ? now : Absent.CLOSED);
-        if (before instanceof DeviceBuffer buffer) {
-            buffer.close();
+        Object before = content.getAndUpdate(FallbackBuffer::closed);
+        switch (before) {
+            case DeviceBuffer buffer -> buffer.close();
+            case Closed(Optional<DeviceBuffer> buffer) -> buffer.ifPresent(DeviceBuffer::close); // takes note of it
+            default -> {}
         }
     }
 
     @Override
     public String toString() {
         Object now = content.get();
-        return now instanceof DeviceBuffer ? now.toString() : "FallbackBuffer[" + now + ", " + byteSize + " bytes]";
+        return now instanceof DeviceBuffer
+                ? now.toString()
+                : "FallbackBuffer[" + (now instanceof Closed ? "CLOSED" : now) + ", " + byteSize + " bytes]";
     }
 
     private Optional<DeviceBuffer> borrow(BufferLocation wanted) {
@@ -244,8 +250,32 @@ public final class FallbackBuffer implements MemoryBuffer {
             case Absent.TAKEN ->
                 throw new BufferClosedException(
                         "the buffer was taken out of this FallbackBuffer; use what take returned");
-            default -> throw new BufferClosedException("FallbackBuffer is closed");
+            case Closed(Optional<DeviceBuffer> buffer) -> throw closed(buffer);
+            default -> throw new IllegalStateException("unknown content");
         };
+    }
+
+    private static Object closed(Object content) {
+        return switch (content) {
+            case DeviceBuffer buffer -> new Closed(Optional.of(buffer));
+            case Absent.MOVING -> new Closed(Optional.empty());
+            default -> content;
+        };
+    }
+
+    /** What the buffer itself says of it has the places where it was closed and allocated, as far as they are remembered. */
+    private static BufferClosedException closed(Optional<DeviceBuffer> buffer) {
+        BufferClosedException refusal = new BufferClosedException("FallbackBuffer is closed");
+        if (buffer.isPresent()) {
+            try {
+                buffer.get().resolve(0, 1);
+            } catch (BufferClosedException itself) {
+                for (Throwable place : itself.getSuppressed()) {
+                    refusal.addSuppressed(place);
+                }
+            }
+        }
+        return refusal;
     }
 
     private static IllegalStateException moving() {

@@ -1,6 +1,7 @@
 package dev.headroom.memory;
 
 import dev.headroom.memory.engine.BackendSelector;
+import dev.headroom.memory.engine.ClosedOnce;
 import dev.headroom.memory.engine.LedgerReservation;
 import dev.headroom.memory.engine.PoolEngine;
 import dev.headroom.memory.engine.PoolSetting;
@@ -8,6 +9,7 @@ import dev.headroom.memory.engine.ProviderCatalog;
 import dev.headroom.memory.spi.DeviceDriver;
 import dev.headroom.memory.spi.DriverException;
 import dev.headroom.memory.spi.MemoryBackend;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -20,7 +22,6 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.LongSupplier;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -47,7 +48,7 @@ public final class GpuMemory implements AutoCloseable {
     private final BackendSelector selector;
     private final Map<GpuDevice, CompletableFuture<GpuMemoryPool>> pools = new ConcurrentHashMap<>();
     private final Map<GpuDevice, CompletableFuture<GpuMemoryPool>> fallbackPools = new ConcurrentHashMap<>();
-    private final AtomicBoolean closed = new AtomicBoolean();
+    private final ClosedOnce closed = new ClosedOnce();
     /** Backends that have to stay open when this is closed. */
     private final Set<String> abandoned = ConcurrentHashMap.newKeySet();
 
@@ -55,8 +56,8 @@ public final class GpuMemory implements AutoCloseable {
         this.config = builder.config;
         this.clock = builder.clock;
         this.catalog = builder.backends.isEmpty()
-                ? ProviderCatalog.discover(builder.order)
-                : ProviderCatalog.of(builder.backends, builder.order);
+                ? ProviderCatalog.discover(builder.order, builder.probeTimeout)
+                : ProviderCatalog.of(builder.backends, builder.order, builder.probeTimeout);
         this.selector = new BackendSelector(catalog);
     }
 
@@ -136,6 +137,32 @@ public final class GpuMemory implements AutoCloseable {
      */
     public long usableBytes(GpuDevice device) {
         return asking(device, () -> room(device).usableBytes());
+    }
+
+    /**
+     * How full a device is, or the limit where one is set; {@link MemoryPressure#LOW} where nothing is known. Opens nothing.
+     *
+     * @param device a device of {@link #devices}
+     * @return the pressure
+     * @throws DriverFailedException if its driver does not answer
+     */
+    public MemoryPressure pressure(GpuDevice device) {
+        return asking(device, () -> {
+            PoolEngine open = engineOf(device);
+            return open == null ? selector.closedPressure(device, config) : open.pressure();
+        });
+    }
+
+    /**
+     * What this process holds of a device's memory: the blocks of all pools of all {@code GpuMemory}, in use or idle, through
+     * whatever backend. Asks no driver.
+     *
+     * @param device a device of {@link #devices}
+     * @return bytes, 0 or more
+     */
+    public long heldBytes(GpuDevice device) {
+        requireOpen();
+        return selector.heldBytes(device);
     }
 
     /**
@@ -276,15 +303,23 @@ public final class GpuMemory implements AutoCloseable {
         return text.toString();
     }
 
-    /** Closes all pools, and then the backends. Closing twice does nothing. Never throws. */
+    /**
+     * Closes all pools, and then the backends. Closing twice does nothing; a second caller at the same time waits for the
+     * first, for {@link MemoryConfig#closeTimeout} at most. Never throws.
+     */
     @Override
     public void close() {
-        if (closed.getAndSet(true)) {
+        if (!closed.begin()) {
+            closed.awaitEnd(config.closeTimeout());
             return;
         }
-        closeAll(pools);
-        closeAll(fallbackPools);
-        catalog.close(abandoned);
+        try {
+            closeAll(pools);
+            closeAll(fallbackPools);
+            catalog.close(abandoned);
+        } finally {
+            closed.finish();
+        }
     }
 
     private String describe(GpuDevice device) {
@@ -309,14 +344,20 @@ public final class GpuMemory implements AutoCloseable {
     }
 
     private BackendSelector.Room room(GpuDevice device) throws DriverException {
+        PoolEngine open = engineOf(device);
+        return open == null ? selector.closedRoom(device, config) : open.room();
+    }
+
+    /** The engine's pool of a device, null if it has none that is open. */
+    private @Nullable PoolEngine engineOf(GpuDevice device) {
         CompletableFuture<GpuMemoryPool> open = pools.get(device);
         return open != null
                         && open.isDone()
                         && !open.isCompletedExceptionally()
                         && open.join() instanceof PoolEngine engine
                         && !engine.isClosed()
-                ? engine.room()
-                : selector.closedRoom(device, config);
+                ? engine
+                : null;
     }
 
     private GpuMemoryPool openPool(GpuDevice device) throws DriverException {
@@ -367,7 +408,7 @@ public final class GpuMemory implements AutoCloseable {
         if (first != null) {
             return joined(first);
         }
-        if (closed.get()) { // close() waits for whatever it finds in the map, and this it may have missed
+        if (closed.hasBegun()) { // close() waits for whatever it finds in the map, and this it may have missed
             opened.remove(device, mine);
             BufferClosedException refusal = closedException();
             mine.completeExceptionally(refusal);
@@ -439,7 +480,7 @@ public final class GpuMemory implements AutoCloseable {
     }
 
     private void requireOpen() {
-        if (closed.get()) {
+        if (closed.hasBegun()) {
             throw closedException();
         }
     }
@@ -456,10 +497,13 @@ public final class GpuMemory implements AutoCloseable {
 
     /** Collects the settings of a {@link GpuMemory}. Not thread-safe. */
     public static final class Builder {
+        private static final Duration MAX_PROBE_TIMEOUT = Duration.ofDays(1);
+
         private MemoryConfig config = MemoryConfig.defaults();
         private final List<MemoryBackend> backends = new ArrayList<>();
         private List<String> order = List.of();
         private LongSupplier clock = System::nanoTime;
+        private Duration probeTimeout = Duration.ofSeconds(10);
 
         private Builder() {}
 
@@ -504,6 +548,23 @@ public final class GpuMemory implements AutoCloseable {
          */
         public Builder clock(LongSupplier nanoClock) {
             clock = Objects.requireNonNull(nanoClock, "nanoClock");
+            return this;
+        }
+
+        /**
+         * Sets how long each backend may take to say what devices it has. One that takes longer counts as absent and does not
+         * stop the others; the default, 10 seconds, is far beyond what the slowest driver needs to start.
+         *
+         * @param timeout above 0, to 1 day
+         * @return this builder
+         * @throws IllegalArgumentException if the timeout is out of its range
+         */
+        public Builder probeTimeout(Duration timeout) {
+            if (!timeout.isPositive() || timeout.compareTo(MAX_PROBE_TIMEOUT) > 0) {
+                throw new IllegalArgumentException(
+                        "probeTimeout is " + timeout + ": must be above 0, to " + MAX_PROBE_TIMEOUT.toDays() + " day");
+            }
+            probeTimeout = timeout;
             return this;
         }
 

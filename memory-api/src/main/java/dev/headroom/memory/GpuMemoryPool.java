@@ -167,7 +167,7 @@ public interface GpuMemoryPool extends AutoCloseable {
     }
 
     /**
-     * Adds a listener that is asked to give memory back when this pool runs short.
+     * Adds a listener that is asked to give memory back when this pool runs short, and told when the pressure changes.
      *
      * @param listener the listener
      */
@@ -198,7 +198,8 @@ public interface GpuMemoryPool extends AutoCloseable {
 
     /**
      * Waits for pending work, gives all memory back, and then reports buffers that were still open. Closing twice does
-     * nothing. Never throws. {@link GpuMemory} closes its pools itself.
+     * nothing; a second caller at the same time waits for the first, for {@link MemoryConfig#closeTimeout} at most. Never
+     * throws. {@link GpuMemory} closes its pools itself.
      */
     @Override
     void close();

@@ -17,6 +17,9 @@ import java.util.OptionalLong;
  * @param cpuFallbackEnabled whether host memory may stand in for a full device
  * @param minFreeBytes       bytes to leave free on the device for others, 0 or more
  * @param tracking           what is recorded about open buffers
+ * @param reclaimLeaked      whether the memory of a buffer that was dropped without close is taken back, where tracking sees it
+ * @param eventSampling      of so many allocations one is a Flight Recorder event, with its close, 1 to 1 048 576
+ * @param pressureInterval   the time between two looks at how full the device is, once somebody listens, 10 ms to 1 day
  * @param maxPooledPerBucket idle buffers a cache keeps per size, 0 or more; the engine has no caches yet
  * @param preAllocate        whether a pool takes {@code preAllocateSizes} when it opens
  * @param preAllocateSizes   sizes in bytes taken when a pool opens, each above 0
@@ -34,6 +37,9 @@ public record MemoryConfig(
         boolean cpuFallbackEnabled,
         long minFreeBytes,
         TrackingLevel tracking,
+        boolean reclaimLeaked,
+        int eventSampling,
+        Duration pressureInterval,
         int maxPooledPerBucket,
         boolean preAllocate,
         List<Long> preAllocateSizes,
@@ -51,6 +57,10 @@ public record MemoryConfig(
     /** Longer waits could not be counted in nanoseconds for good; nobody waits that long. */
     private static final Duration MAX_TIMEOUT = Duration.ofDays(365);
 
+    private static final int MAX_SAMPLING = 1 << 20;
+    private static final Duration MIN_INTERVAL = Duration.ofMillis(10);
+    private static final Duration MAX_INTERVAL = Duration.ofDays(1);
+
     /** Refuses values outside the ranges above, naming the value and the range. */
     public MemoryConfig {
         Objects.requireNonNull(tracking, "tracking");
@@ -61,6 +71,14 @@ public record MemoryConfig(
                     "gpuMemoryFraction is " + gpuMemoryFraction + ": must be from 0.1 to 1.0");
         }
         requireAtLeast("minFreeBytes", minFreeBytes, 0);
+        if (eventSampling < 1 || eventSampling > MAX_SAMPLING) {
+            throw new IllegalArgumentException(
+                    "eventSampling is " + eventSampling + ": must be from 1 to " + MAX_SAMPLING);
+        }
+        if (pressureInterval.compareTo(MIN_INTERVAL) < 0 || pressureInterval.compareTo(MAX_INTERVAL) > 0) {
+            throw new IllegalArgumentException(
+                    "pressureInterval is " + pressureInterval + ": must be from 10 ms to 1 day");
+        }
         requireAtLeast("maxPooledPerBucket", maxPooledPerBucket, 0);
         requireAtLeast("stagingBytes", stagingBytes, MIB);
         limitBytes.ifPresent(limit -> requireAtLeast("limitBytes", limit, 1));
@@ -145,6 +163,9 @@ public record MemoryConfig(
         builder.cpuFallback = cpuFallbackEnabled;
         builder.minFreeBytes = minFreeBytes;
         builder.tracking = tracking;
+        builder.reclaimLeaked = reclaimLeaked;
+        builder.eventSampling = eventSampling;
+        builder.pressureInterval = pressureInterval;
         builder.maxPooled = maxPooledPerBucket;
         builder.preAllocate = preAllocate;
         builder.preAllocateSizes = preAllocateSizes;
@@ -185,6 +206,9 @@ public record MemoryConfig(
         private boolean cpuFallback = true;
         private long minFreeBytes = 512 * MIB;
         private TrackingLevel tracking = TrackingLevel.COUNT;
+        private boolean reclaimLeaked;
+        private int eventSampling = 64;
+        private Duration pressureInterval = Duration.ofSeconds(1);
         private int maxPooled = 8;
         private boolean preAllocate;
         private List<Long> preAllocateSizes = List.of();
@@ -255,6 +279,41 @@ public record MemoryConfig(
          */
         public Builder tracking(boolean trackAllocations) {
             return tracking(trackAllocations ? TrackingLevel.FULL : TrackingLevel.COUNT);
+        }
+
+        /**
+         * Sets what becomes of a buffer the garbage collector finds dropped without close. It is always reported, as far as
+         * {@link #tracking(TrackingLevel)} remembers it. By default its memory stays in use until the pool closes, because
+         * work that Headroom was not told of may still use it.
+         *
+         * @param enabled true to take the memory back on a later call of the pool, or by its monitor
+         * @return this builder
+         */
+        public Builder reclaimLeaked(boolean enabled) {
+            reclaimLeaked = enabled;
+            return this;
+        }
+
+        /**
+         * Sets how many allocations share one Flight Recorder event.
+         *
+         * @param oneIn 1, for an event per allocation, to 1 048 576
+         * @return this builder
+         */
+        public Builder eventSampling(int oneIn) {
+            eventSampling = oneIn;
+            return this;
+        }
+
+        /**
+         * Sets how often a pool that somebody listens to looks how full its device is.
+         *
+         * @param interval 10 ms to 1 day
+         * @return this builder
+         */
+        public Builder pressureInterval(Duration interval) {
+            pressureInterval = Objects.requireNonNull(interval, "interval");
+            return this;
         }
 
         /**
@@ -384,6 +443,9 @@ public record MemoryConfig(
                     cpuFallback,
                     minFreeBytes,
                     tracking,
+                    reclaimLeaked,
+                    eventSampling,
+                    pressureInterval,
                     maxPooled,
                     preAllocate,
                     preAllocateSizes,

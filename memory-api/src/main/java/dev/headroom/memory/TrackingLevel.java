@@ -12,6 +12,13 @@ package dev.headroom.memory;
  * <tr><td>{@link #FULL}</td><td>how many</td><td>of all</td><td>of all</td></tr>
  * </table>
  *
+ * <p>What is remembered of a buffer also tells, without a further price, where a buffer used after its close was closed and
+ * where it was allocated (suppressed exceptions of {@link BufferClosedException}), and that it was closed twice, which is
+ * harmless (once per buffer, at level DEBUG). A remembered buffer the program drops without closing it is reported when the
+ * garbage collector has found it and the pool looks: on its next remembered allocation, growth or shrink, or within
+ * {@link MemoryConfig#pressureInterval}. Until then, and longer unless {@link MemoryConfig#reclaimLeaked} says otherwise, its
+ * memory stays in use.
+ *
  * <p>Bytes are counted at every level: budgets and {@link MemoryStats} do not depend on this dial. It is set by
  * configuration only; running with assertions does not move it. Levels are ordered: a later one names everything an
  * earlier one does.
@@ -35,17 +42,18 @@ public enum TrackingLevel {
     /**
      * Counts all buffers and describes a sample of them.
      *
-     * <p>Price: that of {@link #COUNT}; for the sampled allocations also that of {@link #FULL}. Names: tag, age and
-     * allocation site of the sampled buffers. A leak that repeats is found sooner or later; one that happens once may
-     * be missed.
+     * <p>Price: that of {@link #COUNT}, a shared counter per allocation, and for one allocation in 64 that of {@link #FULL}.
+     * Names: tag, age and allocation site of the sampled buffers. A leak that repeats is found sooner or later; one that
+     * happens once may be missed.
      */
     SAMPLED,
 
     /**
      * Describes every buffer.
      *
-     * <p>Price: a stack walk, a few objects and an entry in an {@link AllocationTracker} per allocation; all of them
-     * are held until the buffer is closed. For tests and for finding a known leak. Names: tag, age and allocation site
+     * <p>Price: per allocation a stack walk, a few objects, a phantom reference and an entry in an {@link AllocationTracker};
+     * per close a second stack walk. The entry goes with the close, the two stacks with the last reference to the closed
+     * buffer. One thread per pool looks for dropped buffers. For tests and for finding a known leak. Names: tag, age and allocation site
      * of every buffer that is out.
      */
     FULL

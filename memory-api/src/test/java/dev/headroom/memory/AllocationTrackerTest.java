@@ -60,6 +60,28 @@ class AllocationTrackerTest {
     }
 
     @Test
+    void whatLeakedStaysEnteredUntilItsMemoryIsBack() {
+        BufferMetadata first = buffer(1, 100, 0);
+        tracker.track(first);
+        tracker.track(buffer(2, 50, 0));
+        assertThat(tracker.markLeaked(first.id())).isTrue();
+        assertThat(tracker.markLeaked(first.id())).as("once").isFalse();
+        assertThat(tracker.markLeaked(new BufferId(3))).as("never entered").isFalse();
+        assertThat(tracker.leaked()).containsExactly(first).isUnmodifiable();
+        assertThat(tracker.leakedCount()).isEqualTo(1);
+        assertThat(tracker.totalBytes()).isEqualTo(150);
+
+        assertThat(tracker.untrack(first.id())).contains(first);
+        assertThat(tracker.leaked()).isEmpty();
+        assertThat(tracker.leakedCount()).isEqualTo(1);
+
+        assertThat(tracker.markLeaked(new BufferId(2))).isTrue();
+        tracker.clear();
+        assertThat(tracker.leaked()).isEmpty();
+        assertThat(tracker.leakedCount()).isEqualTo(2);
+    }
+
+    @Test
     void theListIsASnapshot() {
         tracker.track(buffer(1, 100, 0));
         List<BufferMetadata> snapshot = tracker.all();

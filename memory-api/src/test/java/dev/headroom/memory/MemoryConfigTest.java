@@ -107,6 +107,17 @@ class MemoryConfigTest {
         return Stream.of(
                 refused(b -> b.minFreeBytes(-1), "minFreeBytes is -1: must be 0 or more"),
                 refused(b -> b.minFreeBytes(Long.MIN_VALUE), "minFreeBytes is -9223372036854775808: must be 0 or more"),
+                refused(b -> b.eventSampling(0), "eventSampling is 0: must be from 1 to 1048576"),
+                refused(b -> b.eventSampling(1048577), "eventSampling is 1048577: must be from 1 to 1048576"),
+                refused(
+                        b -> b.pressureInterval(Duration.ofMillis(9)),
+                        "pressureInterval is PT0.009S: must be from 10 ms to 1 day"),
+                refused(
+                        b -> b.pressureInterval(Duration.ofSeconds(-1)),
+                        "pressureInterval is PT-1S: must be from 10 ms to 1 day"),
+                refused(
+                        b -> b.pressureInterval(Duration.ofDays(1).plusNanos(1)),
+                        "pressureInterval is PT24H0.000000001S: must be from 10 ms to 1 day"),
                 refused(b -> b.maxPooled(-1), "maxPooledPerBucket is -1: must be 0 or more"),
                 refused(b -> b.stagingBytes(MIB - 1), "stagingBytes is 1048575: must be 1048576 or more"),
                 refused(b -> b.limitBytes(0), "limitBytes is 0: must be 1 or more"),
@@ -132,6 +143,8 @@ class MemoryConfigTest {
     void theEdgesOfTheRangesAreAllowed() {
         MemoryConfig config = MemoryConfig.builder()
                 .minFreeBytes(0)
+                .eventSampling(1)
+                .pressureInterval(Duration.ofMillis(10))
                 .maxPooled(0)
                 .stagingBytes(MIB)
                 .limitBytes(1)
@@ -140,6 +153,8 @@ class MemoryConfigTest {
                 .closeTimeout(Duration.ofDays(365))
                 .build();
         assertThat(config.minFreeBytes()).isZero();
+        assertThat(config.eventSampling()).isEqualTo(1);
+        assertThat(config.pressureInterval()).isEqualTo(Duration.ofMillis(10));
         assertThat(config.maxPooledPerBucket()).isZero();
         assertThat(config.stagingBytes()).isEqualTo(MIB);
         assertThat(config.limitBytes()).hasValue(1);
@@ -176,6 +191,9 @@ class MemoryConfigTest {
                 .cpuFallback(false)
                 .minFreeBytes(5)
                 .tracking(TrackingLevel.FULL)
+                .reclaimLeaked(true)
+                .eventSampling(7)
+                .pressureInterval(Duration.ofMillis(29))
                 .maxPooled(3)
                 .preAllocation(List.of(7L))
                 .limitBytes(11)
@@ -194,6 +212,9 @@ class MemoryConfigTest {
                         false,
                         5,
                         TrackingLevel.FULL,
+                        true,
+                        7,
+                        Duration.ofMillis(29),
                         3,
                         true,
                         List.of(7L),
@@ -214,6 +235,9 @@ class MemoryConfigTest {
                 some.cpuFallbackEnabled(),
                 some.minFreeBytes(),
                 some.tracking(),
+                some.reclaimLeaked(),
+                some.eventSampling(),
+                some.pressureInterval(),
                 some.maxPooledPerBucket(),
                 some.preAllocate(),
                 some.preAllocateSizes(),

@@ -45,6 +45,28 @@ class BudgetTest {
     }
 
     @Test
+    void whatIsHeldAndHowFullItIsCanBeAskedOfEveryDeviceOpenOrNot() {
+        PhysicalMemory vram = PhysicalMemory.of(PhysicalId.of("gpu-held", "0000:43:00.0"), 8 * GIB);
+        SimulatedBackend cuda = backend("cuda", SimulatedDevice.builder("card").memory(vram));
+        SimulatedBackend vulkan =
+                backend("vulkan", SimulatedDevice.builder("card").memory(vram));
+        try (GpuMemory memory = open(whole(), cuda);
+                GpuMemory other = open(whole(), vulkan)) {
+            GpuDevice device = memory.devices().getFirst();
+            GpuDevice sibling = other.devices().getFirst();
+            assertThat(memory.heldBytes(device)).isZero();
+            assertThat(memory.pressure(device)).isEqualTo(MemoryPressure.LOW);
+            DeviceBuffer buffer = memory.pool(device).allocate(5 * GIB);
+            for (MemoryPressure pressure : new MemoryPressure[] {memory.pressure(device), other.pressure(sibling)}) {
+                assertThat(pressure).isEqualTo(MemoryPressure.MEDIUM);
+            }
+            assertThat(memory.heldBytes(device)).isEqualTo(5 * GIB);
+            assertThat(other.heldBytes(sibling)).isEqualTo(5 * GIB);
+            buffer.close();
+        }
+    }
+
+    @Test
     void backendsThatKnowDifferentNamesOfACardShareItToo() {
         SimulatedBackend byBoth = backend(
                 "cuda",

@@ -20,6 +20,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -77,6 +78,8 @@ class GpuMemoryLifeTest {
                 () -> memory.budget(device),
                 () -> memory.usableBytes(device),
                 () -> memory.domain(device),
+                () -> memory.pressure(device),
+                () -> memory.heldBytes(device),
                 () -> memory.explainSelection(1),
                 () -> memory.selectBackendForModel(1),
                 () -> memory.initBackendWithMemoryCheck(BackendPreference.auto(), 1),
@@ -213,6 +216,37 @@ class GpuMemoryLifeTest {
                 .isThrownBy(() -> opened.get(1, TimeUnit.MINUTES).allocate(1));
         assertThat(cuda.device(0).ledger().openDrivers()).isZero();
         cuda.requireNoViolations();
+    }
+
+    @Test
+    void whoeverClosesSecondWaitsForTheFirst() throws Exception {
+        CountDownLatch inDriver = new CountDownLatch(1);
+        CountDownLatch go = new CountDownLatch(1);
+        GpuMemory memory = open(whole(), cuda, host);
+        memory.pool(memory.devices().getFirst()).allocate(1024).close();
+        cuda.faults().add(FaultRule.on("free").times(1).throwing(() -> {
+            inDriver.countDown();
+            try {
+                go.await();
+            } catch (InterruptedException e) {
+                throw new AssertionError(e);
+            }
+            return new IllegalStateException("injected");
+        }));
+        Thread first = Thread.ofPlatform().start(memory::close);
+        inDriver.await();
+        AtomicLong calls = new AtomicLong();
+        Thread second = Thread.ofPlatform().start(() -> {
+            memory.close();
+            calls.set(cuda.faults().calls("closeBackend"));
+        });
+        while (second.getState() != Thread.State.TIMED_WAITING) {
+            Thread.onSpinWait();
+        }
+        go.countDown();
+        second.join();
+        first.join();
+        assertThat(calls).as("backends closed when the second came back").hasValue(1);
     }
 
     @Test

@@ -4,6 +4,7 @@ import static dev.headroom.memory.Machine.GIB;
 import static dev.headroom.memory.Machine.open;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
 import dev.headroom.memory.HostileBackends.Broken;
 import dev.headroom.memory.sim.SimulatedBackend;
@@ -14,7 +15,9 @@ import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -22,6 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Backends that break the contract in every way a jar can: isolated, reported, and the others work. */
 class HostileBackendTest {
@@ -92,9 +96,8 @@ class HostileBackendTest {
                     .isEqualTo(new BackendStatus(
                             "cuda",
                             List.of(),
-                            java.util.Optional.of("it speaks version 2 of the contract, this Headroom speaks 1"),
-                            java.util.Optional.of(
-                                    "use the same version of all Headroom artifacts; the BOM sees to it")));
+                            Optional.of("it speaks version 2 of the contract, this Headroom speaks 1"),
+                            Optional.of("use the same version of all Headroom artifacts; the BOM sees to it")));
             assertThat(memory.devices()).extracting(GpuDevice::id).containsExactly("cpu:0");
         }
         assertThat(old.faults().calls("probe")).as("it is not even asked").isZero();
@@ -119,6 +122,43 @@ class HostileBackendTest {
         try (GpuMemory memory = open(Machine.whole(), slow, Machine.backend("cuda", Machine.card("card", GIB)))) {
             assertThat(memory.devices()).extracting(GpuDevice::id).containsExactly("cuda:0", "hostile:0");
         }
+    }
+
+    @Test
+    void aBackendThatHangsIsLeftAloneAndTheOthersWork() throws InterruptedException {
+        HostileBackends.Hanging hanging = new HostileBackends.Hanging();
+        SimulatedBackend good = Machine.backend("cuda", Machine.card("card", 8 * GIB));
+        String reason = "it did not answer within 1 s";
+        String hint = "look into its driver's own log, or raise GpuMemory.Builder.probeTimeout";
+        try (GpuMemory memory = GpuMemory.builder()
+                .config(Machine.whole())
+                .backend(hanging)
+                .backend(good)
+                .probeTimeout(Duration.ofSeconds(1))
+                .open()) {
+            assertThat(memory.backends())
+                    .filteredOn(status -> !status.available())
+                    .containsExactly(new BackendStatus("hostile", List.of(), Optional.of(reason), Optional.of(hint)));
+            assertThat(memory.explainSelection(GIB).verdicts().getLast())
+                    .hasToString("hostile: unavailable, because " + reason + "; " + hint);
+            memory.pool(memory.selectBackendForModel(GIB).device())
+                    .allocate(1024)
+                    .close();
+        }
+        assertThat(hanging.closed.getCount())
+                .as("not closed under its own feet")
+                .isEqualTo(1);
+        hanging.letGo.countDown();
+        hanging.closed.await(); // and closed when it comes back
+        good.requireNoViolations();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"PT0S", "PT-1S", "P2D"})
+    void aProbeTimeoutThatIsNoneIsRefused(Duration timeout) {
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> GpuMemory.builder().probeTimeout(timeout))
+                .withMessage("probeTimeout is " + timeout + ": must be above 0, to 1 day");
     }
 
     @ParameterizedTest

@@ -7,6 +7,7 @@ import dev.headroom.memory.spi.DeviceDriver;
 import dev.headroom.memory.spi.MemoryBackend;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
 import java.util.stream.Collectors;
 
 /** Backends as no author should write them. Public with public constructors, for {@link java.util.ServiceLoader}. */
@@ -164,6 +165,34 @@ public final class HostileBackends {
                 Thread.currentThread().interrupt();
             }
             return super.probe();
+        }
+    }
+
+    /** Does not come back from its probe before it is let go. */
+    public static final class Hanging extends Broken {
+        final CountDownLatch letGo = new CountDownLatch(1);
+        final CountDownLatch closed = new CountDownLatch(1);
+
+        @Override
+        public BackendProbe probe() {
+            boolean interrupted = false;
+            while (true) {
+                try {
+                    letGo.await();
+                    break;
+                } catch (InterruptedException e) {
+                    interrupted = true;
+                }
+            }
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+            return super.probe();
+        }
+
+        @Override
+        public void close() {
+            closed.countDown();
         }
     }
 

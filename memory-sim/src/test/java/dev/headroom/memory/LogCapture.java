@@ -8,24 +8,32 @@ import java.util.logging.LogRecord;
 import java.util.logging.Logger;
 
 /** What Headroom logs while this is open. Its loggers write to java.util.logging unless a program brings another backend. */
-final class LogCapture extends Handler implements AutoCloseable {
+public final class LogCapture extends Handler implements AutoCloseable {
 
     private final Logger logger = Logger.getLogger("dev.headroom.memory");
     private final Level levelBefore = logger.getLevel();
     private final boolean parentBefore = logger.getUseParentHandlers();
     private final List<LogRecord> records = new CopyOnWriteArrayList<>();
 
-    LogCapture() {
+    public LogCapture() {
         logger.setLevel(Level.ALL);
         logger.setUseParentHandlers(false);
         logger.addHandler(this);
     }
 
     /** Messages of one level, in order. */
-    List<String> messages(Level level) {
+    public List<String> messages(Level level) {
         return records.stream()
                 .filter(record -> record.getLevel().equals(level))
                 .map(LogRecord::getMessage)
+                .toList();
+    }
+
+    /** What was thrown along with the messages of one level, in order. */
+    public List<Throwable> causes(Level level) {
+        return records.stream()
+                .filter(record -> record.getLevel().equals(level) && record.getThrown() != null)
+                .map(LogRecord::getThrown)
                 .toList();
     }
 

@@ -4,6 +4,7 @@ import dev.headroom.memory.MemoryBudget;
 import dev.headroom.memory.MemoryKind;
 import dev.headroom.memory.MemoryPressure;
 import dev.headroom.memory.spi.DriverException;
+import java.util.OptionalDouble;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
@@ -96,7 +97,12 @@ final class Accountant {
 
     /** How full the device or the limit is, by a reading. */
     MemoryPressure pressure(BudgetRule.Reading reading) {
-        return rule.pressure(reading.budget(), ledger.figures(), poolBytes.get());
+        return rule.pressure(reading, ledger.figures(), poolBytes.get());
+    }
+
+    /** The used share of the device or the limit, by a reading and what was granted since; empty where nothing is known. */
+    OptionalDouble usedShare(BudgetRule.Reading reading) {
+        return rule.usedShare(reading, ledger.figures(), poolBytes.get());
     }
 
     /** Sets bytes aside. False if there is no room. */

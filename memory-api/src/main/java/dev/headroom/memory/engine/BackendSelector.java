@@ -1,5 +1,7 @@
 package dev.headroom.memory.engine;
 
+import static dev.headroom.memory.engine.EventSink.EVENTS;
+
 import dev.headroom.memory.BackendPreference;
 import dev.headroom.memory.BackendStatus;
 import dev.headroom.memory.ByteSize;
@@ -7,6 +9,7 @@ import dev.headroom.memory.GpuDevice;
 import dev.headroom.memory.MemoryBudget;
 import dev.headroom.memory.MemoryConfig;
 import dev.headroom.memory.MemoryDomain;
+import dev.headroom.memory.MemoryPressure;
 import dev.headroom.memory.Verdict;
 import dev.headroom.memory.spi.DriverException;
 import java.util.ArrayList;
@@ -111,6 +114,7 @@ public final class BackendSelector {
                 verdicts.add(absent(bytes, status));
             }
         }
+        EVENTS.selected(bytes, preference.toString(), chosen, verdicts);
         return new Choice(verdicts, chosen);
     }
 
@@ -124,10 +128,38 @@ public final class BackendSelector {
      */
     public Room closedRoom(GpuDevice device, MemoryConfig config) throws DriverException {
         DomainLedger ledger = catalog.ledger(device);
-        long completed = ledger.figures().completedBytes();
-        BudgetRule.Reading reading = new BudgetRule.Reading(catalog.budget(device), completed);
+        BudgetRule.Reading reading = read(device, ledger);
         BudgetRule.Allowance allowance = BudgetRule.of(config).allowance(reading, ledger.figures(), 0);
         return new Room(reading.budget(), allowance.usableBytes(), allowance.terms(), allowance::cure);
+    }
+
+    /**
+     * How full a device is whose pool is not open, or the limit where one is set.
+     *
+     * @param device a device of the catalog
+     * @param config what the pool would be opened with
+     * @return the pressure
+     * @throws DriverException if the driver does not answer
+     */
+    public MemoryPressure closedPressure(GpuDevice device, MemoryConfig config) throws DriverException {
+        DomainLedger ledger = catalog.ledger(device);
+        BudgetRule.Reading reading = read(device, ledger);
+        return BudgetRule.of(config).pressure(reading, ledger.figures(), 0);
+    }
+
+    /**
+     * What this process holds of a device's memory.
+     *
+     * @param device a device of the catalog
+     * @return bytes in blocks, of all pools and of staging
+     */
+    public long heldBytes(GpuDevice device) {
+        return catalog.ledger(device).figures().heldBytes();
+    }
+
+    private BudgetRule.Reading read(GpuDevice device, DomainLedger ledger) throws DriverException {
+        long completed = ledger.figures().completedBytes();
+        return new BudgetRule.Reading(catalog.budget(device), completed);
     }
 
     private void requireKnown(BackendPreference preference) {

@@ -5,6 +5,7 @@ import dev.headroom.memory.MemoryBudget;
 import dev.headroom.memory.MemoryConfig;
 import dev.headroom.memory.MemoryPressure;
 import java.util.Locale;
+import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
@@ -141,16 +142,26 @@ record BudgetRule(
                 : (long) (budget.totalBytes() * share(budget));
     }
 
-    /** How full the device is, or the limit where one is set. */
-    MemoryPressure pressure(MemoryBudget budget, DomainLedger.Figures ledger, long poolBytes) {
+    /** How full the device is, or the limit where one is set; low where nothing is known. */
+    MemoryPressure pressure(Reading reading, DomainLedger.Figures ledger, long poolBytes) {
+        OptionalDouble used = usedShare(reading, ledger, poolBytes);
+        return used.isPresent() ? MemoryPressure.of(used.getAsDouble()) : MemoryPressure.LOW;
+    }
+
+    /** The share of the device that is used, or of the limit where one is set; empty where nothing is known. */
+    OptionalDouble usedShare(Reading reading, DomainLedger.Figures ledger, long poolBytes) {
         if (limit.isPresent()) {
-            return MemoryPressure.of(poolBytes / (double) limit.getAsLong());
+            return OptionalDouble.of(poolBytes / (double) limit.getAsLong());
         }
-        if (budget.freeBytes().isPresent()) {
-            return MemoryPressure.ofFree(budget.freeBytes().getAsLong(), budget.totalBytes());
+        MemoryBudget budget = reading.budget();
+        double room = budget.totalBytes() * (budget.freeBytes().isPresent() ? 1 : share(budget));
+        if (room == 0) {
+            return OptionalDouble.empty();
         }
-        double room = budget.totalBytes() * share(budget);
-        return room == 0 ? MemoryPressure.LOW : MemoryPressure.of(ledger.heldBytes() / room);
+        long used = budget.freeBytes().isPresent()
+                ? budget.totalBytes() - budget.freeBytes().getAsLong() + unseen(reading, ledger)
+                : ledger.heldBytes();
+        return OptionalDouble.of(used / room);
     }
 
     private Bound bound(Reading reading, DomainLedger.Figures ledger, long poolBytes) {
@@ -185,12 +196,16 @@ record BudgetRule(
         if (budget.freeBytes().isEmpty()) {
             return Long.MAX_VALUE;
         }
-        long unseen = ledger.inFlightBytes() + ledger.completedBytes() - reading.completedBytes();
-        long free = budget.freeBytes().getAsLong() - unseen;
+        long free = budget.freeBytes().getAsLong() - unseen(reading, ledger);
         if (budget.lagging() && baseline != null) {
             free = Math.min(free, baseline.freeBytes() - (ledger.heldBytes() - baseline.heldBytes()));
         }
         return free - ledger.reservedBytes() - (limit.isPresent() ? 0 : config.minFreeBytes());
+    }
+
+    /** Bytes granted after the free figure was read. */
+    private static long unseen(Reading reading, DomainLedger.Figures ledger) {
+        return ledger.inFlightBytes() + ledger.completedBytes() - reading.completedBytes();
     }
 
     private double share(MemoryBudget budget) {

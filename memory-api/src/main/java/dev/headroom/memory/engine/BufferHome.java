@@ -1,9 +1,7 @@
 package dev.headroom.memory.engine;
 
-import dev.headroom.memory.BufferId;
 import dev.headroom.memory.BufferLocation;
 import dev.headroom.memory.GpuMemoryPool;
-import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** What a buffer needs of the pool it lives in. */
@@ -22,9 +20,6 @@ interface BufferHome {
 
     BufferLocation location();
 
-    /** The tag a buffer was asked for with, as far as the leak tracker remembers it. */
-    Optional<String> tagOf(BufferId id);
-
     /** Begins a use of the pool, or says why not. */
     void begin();
 
@@ -34,8 +29,8 @@ interface BufferHome {
     /**
      * Takes a buffer's memory back, now or when what is pending on it is done.
      *
-     * @param extent  the memory; nobody uses it any more
-     * @param tracked the number under which the leak tracker remembers the buffer, null if it does not
+     * @param extent the memory; nobody uses it any more
+     * @param trail  what the leak tracker remembers of the buffer, null if it does not
      */
-    void recycle(Extent extent, @Nullable BufferId tracked);
+    void recycle(Extent extent, @Nullable BufferTrail trail);
 }

@@ -1,5 +1,7 @@
 package dev.headroom.memory.engine;
 
+import static dev.headroom.memory.engine.EventSink.EVENTS;
+
 import dev.headroom.memory.AllocationRequest;
 import dev.headroom.memory.BufferClosedException;
 import dev.headroom.memory.BufferId;
@@ -14,6 +16,8 @@ import dev.headroom.memory.MemoryKind;
 import dev.headroom.memory.NativeQueue;
 import dev.headroom.memory.QueueFence;
 import dev.headroom.memory.UnsupportedKindException;
+import dev.headroom.memory.engine.EngineEvents.Span;
+import dev.headroom.memory.engine.EngineEvents.Transfer;
 import dev.headroom.memory.spi.DeviceDriver;
 import dev.headroom.memory.spi.DriverBlock;
 import dev.headroom.memory.spi.DriverException;
@@ -26,6 +30,7 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -51,7 +56,10 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
     private final long byteSize;
     private final byte alignmentBits;
     private volatile @Nullable BufferId id;
-    private boolean tracked;
+    /** What the leak tracker remembers of it. Set before anybody else sees the buffer. */
+    private @Nullable BufferTrail trail;
+    /** Its allocation was an event, and so is its close. Set before anybody else sees the buffer. */
+    private boolean recorded;
 
     EngineBuffer(BufferHome home, Heap heap, BlockList.Place place, AllocationRequest request) {
         super(heap, place);
@@ -60,9 +68,22 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
         this.alignmentBits = (byte) Long.numberOfTrailingZeros(request.byteAlignment());
     }
 
-    /** The leak tracker remembers this buffer. Called before anybody else sees it. */
-    void markTracked() {
-        tracked = true;
+    /** The leak tracker remembers this buffer. */
+    void follow(BufferTrail newTrail) {
+        trail = newTrail;
+    }
+
+    /** The close is to be recorded. */
+    void recordClose() {
+        recorded = true;
+    }
+
+    @Override
+    void addPending(Point point) {
+        super.addPending(point);
+        if (trail != null) {
+            trail.addPending(point);
+        }
     }
 
     @Override
@@ -106,7 +127,9 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
         begin();
         try {
             if (size > 0) {
+                Span span = transferring(Transfer.WRITE);
                 home.copies().write(this, offset, source);
+                end(span, size);
             }
         } finally {
             end();
@@ -119,7 +142,9 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
         begin();
         try {
             if (size > 0) {
+                Span span = transferring(Transfer.READ);
                 home.copies().read(this, offset, target);
+                end(span, size);
             }
         } finally {
             end();
@@ -134,7 +159,9 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
             checkOverlap(offset, other, range.byteOffset(), size);
             withBoth(other, () -> {
                 if (size > 0) {
+                    Span span = transferring(Transfer.COPY);
                     home.copies().copy(this, offset, other.home.copies(), other, range.byteOffset(), size);
+                    end(span, size);
                 }
             });
         } else {
@@ -148,7 +175,9 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
         begin();
         try {
             if (size > 0) {
+                Span span = transferring(Transfer.FILL);
                 home.copies().fill(this, offset, size, value);
+                end(span, size);
             }
         } finally {
             end();
@@ -166,7 +195,7 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
         try {
             return size == 0
                     ? CompletableFuture.completedFuture(null)
-                    : home.copies().writeAsync(this, offset, source, keepAlive);
+                    : timed(Transfer.WRITE, size, () -> home.copies().writeAsync(this, offset, source, keepAlive));
         } finally {
             end();
         }
@@ -183,7 +212,7 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
         try {
             return size == 0
                     ? CompletableFuture.completedFuture(null)
-                    : home.copies().readAsync(this, offset, target);
+                    : timed(Transfer.READ, size, () -> home.copies().readAsync(this, offset, target));
         } finally {
             end();
         }
@@ -199,7 +228,11 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
             try {
                 begin();
                 try {
-                    return home.copies().copyAsync(this, offset, other.home.copies(), other, range.byteOffset(), size);
+                    return timed(
+                            Transfer.COPY,
+                            size,
+                            () -> home.copies()
+                                    .copyAsync(this, offset, other.home.copies(), other, range.byteOffset(), size));
                 } finally {
                     end();
                 }
@@ -220,11 +253,11 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
 
     @Override
     public HostView map() {
-        begin();
+        beginHold();
         try {
             return openView();
         } catch (RuntimeException | Error e) {
-            end();
+            endHold();
             throw e;
         }
     }
@@ -274,7 +307,7 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
                     throw new IllegalStateException(this + " has pending work: wait for it before a move");
                 }
                 DeviceBuffer copy = copyOut(target);
-                closeOnce();
+                shut();
                 return copy;
             } finally {
                 if (releaseExclusively()) {
@@ -288,13 +321,13 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
 
     @Override
     public PinnedRange pin() {
-        begin();
+        beginHold();
         return new Pin();
     }
 
     @Override
     public void close() {
-        if (closeOnce()) {
+        if (shut()) {
             recycle();
         }
     }
@@ -321,8 +354,53 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
         home.end();
     }
 
+    /** A use that lasts beyond the call: a view somebody holds. */
+    private void beginHold() {
+        begin();
+        if (trail != null) {
+            trail.hold();
+        }
+    }
+
+    private void endHold() {
+        if (trail != null) {
+            trail.letGo();
+        }
+        end();
+    }
+
+    /** Closes, and says so first: from the moment the buffer is closed, somebody may ask who closed it. */
+    private boolean shut() {
+        if (trail != null) {
+            trail.close(this);
+        }
+        return closeOnce();
+    }
+
     private void recycle() {
-        home.recycle(this, tracked ? id() : null);
+        if (recorded) {
+            EVENTS.freed(home.session().device(), kind(), id(), byteSize);
+        }
+        home.recycle(this, trail);
+    }
+
+    private @Nullable Span transferring(Transfer transfer) {
+        return EVENTS.transferring(home.session().device(), transfer, false);
+    }
+
+    private static void end(@Nullable Span span, long size) {
+        if (span != null) {
+            span.end(size);
+        }
+    }
+
+    private CompletableFuture<Void> timed(Transfer transfer, long size, Supplier<CompletableFuture<Void>> call) {
+        Span span = EVENTS.transferring(home.session().device(), transfer, true);
+        CompletableFuture<Void> future = call.get();
+        if (span != null) {
+            CompletableFuture<Void> ignored = future.thenRun(() -> span.end(size));
+        }
+        return future;
     }
 
     private HostView openView() {
@@ -333,7 +411,7 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
         home.session().requireAlive();
         home.waiter().awaitWork(pending());
         try {
-            return new BufferView(home.session(), this, byteSize, this::end);
+            return new BufferView(home.session(), this, byteSize, this::endHold);
         } catch (DriverException e) {
             throw home.session().failed("mapping a buffer", e);
         }
@@ -343,7 +421,8 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
     private DeviceBuffer copyOut(GpuMemoryPool target) {
         AllocationRequest request =
                 AllocationRequest.of(byteSize).aligned(1L << alignmentBits).ofKind(kind());
-        Optional<String> tag = tracked ? home.tagOf(id()) : Optional.empty();
+        Optional<String> tag =
+                trail == null ? Optional.empty() : trail.metadata().tag();
         DeviceBuffer copy = target.allocate(tag.map(request::tagged).orElse(request));
         boolean done = false;
         try {
@@ -362,9 +441,14 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
     }
 
     private RuntimeException refused() {
-        return isClosed()
-                ? new BufferClosedException(this + " was used after it was closed")
-                : new IllegalStateException(this + " is being moved by another thread; try again when that is done");
+        if (!isClosed()) {
+            return new IllegalStateException(this + " is being moved by another thread; try again when that is done");
+        }
+        BufferClosedException refusal = new BufferClosedException(this + " was used after it was closed");
+        if (trail != null) {
+            trail.explain(refusal);
+        }
+        return refusal;
     }
 
     private void requireOpen() {
@@ -390,7 +474,9 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
     private void copyThroughHost(long offset, BufferRange range, long size) {
         begin();
         try {
+            Span span = transferring(Transfer.COPY);
             home.copies().copyThroughHost(this, offset, range, size);
+            end(span, size);
         } finally {
             end();
         }
@@ -442,7 +528,7 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
         @Override
         public void close() {
             if (open.getAndSet(false)) {
-                end();
+                endHold();
             }
         }
     }

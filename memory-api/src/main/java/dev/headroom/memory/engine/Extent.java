@@ -58,7 +58,8 @@ abstract class Extent extends UseCount {
         return pending;
     }
 
-    final void addPending(Point point) {
+    /** Makes the memory wait for something. */
+    void addPending(Point point) {
         Point.Pending before;
         do {
             before = pending;

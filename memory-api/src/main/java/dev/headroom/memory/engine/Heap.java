@@ -1,5 +1,7 @@
 package dev.headroom.memory.engine;
 
+import static dev.headroom.memory.engine.EventSink.EVENTS;
+
 import dev.headroom.memory.AllocationRequest;
 import dev.headroom.memory.MemoryKind;
 import dev.headroom.memory.spi.BlockRequest;
@@ -57,6 +59,7 @@ final class Heap {
     private final Accountant accountant;
     private final String name;
     private final boolean growsAhead;
+    private final @Nullable PressureGauge gauge;
     /** What sizes of blocks are multiples of. */
     private final long blockUnit;
     /** What sizes and places of pieces of ranges are multiples of. */
@@ -79,6 +82,7 @@ final class Heap {
      * @param name       for the driver's debugging tools
      * @param counters   shared by the heaps of a pool
      * @param growsAhead whether it takes a little more than needed
+     * @param gauge      told how full the device is after each growth, null where that is not to be announced
      */
     Heap(
             DeviceSession session,
@@ -86,13 +90,15 @@ final class Heap {
             Accountant accountant,
             String name,
             PoolCounters counters,
-            boolean growsAhead) {
+            boolean growsAhead,
+            @Nullable PressureGauge gauge) {
         this.session = session;
         this.kind = kind;
         this.traits = session.driver().traits(kind);
         this.accountant = accountant;
         this.name = name;
         this.growsAhead = growsAhead;
+        this.gauge = gauge;
         this.ranges = session.driver()
                 .virtualMemory()
                 .filter(memory -> memory.supports(kind))
@@ -241,10 +247,12 @@ final class Heap {
         }
         DriverException refused;
         boolean settled = false;
+        EngineEvents.Span growth = EVENTS.growing(session.device(), kind);
         try {
             BlockList.Place place = taking.take();
             grant.settle();
             settled = true;
+            grew(growth, size, reading);
             return new Attempt(place, null);
         } catch (DriverException e) {
             if (e.kind() != DriverException.Kind.OUT_OF_MEMORY) {
@@ -258,6 +266,15 @@ final class Heap {
         }
         return new Attempt(
                 null, new Refusal(needed, accountant.allowance(reading), refused)); // as if nothing was booked
+    }
+
+    private void grew(EngineEvents.@Nullable Span growth, long size, BudgetRule.Reading reading) {
+        if (growth != null) {
+            growth.end(size);
+        }
+        if (gauge != null) {
+            accountant.usedShare(reading).ifPresent(gauge::observe);
+        }
     }
 
     private Attempt takePieces(
@@ -390,6 +407,16 @@ final class Heap {
     }
 
     private long trimInFlight(long wantedBytes, IdleAges.Due due) {
+        EngineEvents.Span trim = EVENTS.trimming(session.device(), kind);
+        long gone = freeIdle(wantedBytes, due);
+        gone += ranges == null ? 0 : decommitIdle(ranges, wantedBytes - gone, due);
+        if (trim != null && gone > 0) {
+            trim.end(gone);
+        }
+        return gone;
+    }
+
+    private long freeIdle(long wantedBytes, IdleAges.Due due) {
         long gone = 0;
         for (BlockList.Owned block : blocks.detachIdleBlocks(wantedBytes, due)) {
             if (session.giveBack(() -> session.driver().free(block.memory()), block.heldBytes())) {
@@ -399,7 +426,7 @@ final class Heap {
                 keptBytes += block.heldBytes();
             }
         }
-        return ranges == null ? gone : gone + decommitIdle(ranges, wantedBytes - gone, due);
+        return gone;
     }
 
     private long decommitIdle(VirtualMemory memory, long wantedBytes, IdleAges.Due due) {

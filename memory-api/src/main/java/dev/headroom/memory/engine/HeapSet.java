@@ -42,9 +42,11 @@ final class HeapSet {
      * @param session the device
      * @param setting limits and margins
      * @param ledger  of the device's own memory
+     * @param gauge   told how full the device is after each growth
      * @throws DriverException if the driver does not say how much memory there is
      */
-    HeapSet(DeviceSession session, PoolSetting setting, DomainLedger ledger) throws DriverException {
+    HeapSet(DeviceSession session, PoolSetting setting, DomainLedger ledger, PressureGauge gauge)
+            throws DriverException {
         this.session = session;
         this.setting = setting;
         this.ledger = ledger;
@@ -55,7 +57,8 @@ final class HeapSet {
                 boolean onDevice = isOnDevice(kind);
                 Accountant accountant = accountant(
                         kind, onDevice ? setting.limit() : OptionalLong.empty(), onDevice ? limited : new AtomicLong());
-                heaps.put(kind, new Heap(session, kind, accountant, "headroom " + kind.label(), counters, true));
+                PressureGauge told = onDevice ? gauge : null; // pressure speaks of the device
+                heaps.put(kind, new Heap(session, kind, accountant, "headroom " + kind.label(), counters, true, told));
             }
         }
         divide();
@@ -76,7 +79,8 @@ final class HeapSet {
             return null;
         }
         Accountant accountant = accountant(kind, OptionalLong.empty(), new AtomicLong());
-        Heap heap = new Heap(session, kind, accountant, "headroom staging", new PoolCounters(setting.clock()), false);
+        Heap heap =
+                new Heap(session, kind, accountant, "headroom staging", new PoolCounters(setting.clock()), false, null);
         staging.add(heap);
         return heap;
     }

@@ -1,53 +1,43 @@
 package dev.headroom.memory.engine;
 
 import dev.headroom.memory.AllocationRequest;
-import dev.headroom.memory.GpuMemoryPool;
 import dev.headroom.memory.MemoryPressure;
-import dev.headroom.memory.PressureListener;
 import dev.headroom.memory.spi.DriverException;
 import java.time.Duration;
 import java.util.EnumMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicLong;
 
 /** The way every shortage takes, and how often each {@link Rung} of it yielded the bytes. Thread-safe. */
 final class Ladder {
 
-    /** Bound while a listener is asked: what it allocates itself asks nobody, or a shortage would ask for ever. */
-    private static final ScopedValue<Boolean> ASKING = ScopedValue.newInstance();
-
-    private static final System.Logger LOG = System.getLogger("dev.headroom.memory");
-
-    private final GpuMemoryPool pool;
+    private final PressureListeners listeners;
     private final HeapSet heaps;
     private final ReclaimQueue reclaim;
     private final DomainLedger.Member self;
     private final Refusals refusals;
     private final Duration patience;
-    private final List<PressureListener> listeners = new CopyOnWriteArrayList<>();
     private final Map<Rung, AtomicLong> yields = new EnumMap<>(Rung.class);
 
     /**
      * A ladder for one pool.
      *
-     * @param pool     what listeners are told
-     * @param heaps    where memory comes from
-     * @param reclaim  closed buffers with work pending
-     * @param self     this pool among the members of its domains
-     * @param refusals says no
-     * @param patience how long pending work and growing threads are waited for
+     * @param listeners asked to give back
+     * @param heaps     where memory comes from
+     * @param reclaim   closed buffers with work pending
+     * @param self      this pool among the members of its domains
+     * @param refusals  says no
+     * @param patience  how long pending work and growing threads are waited for
      */
     Ladder(
-            GpuMemoryPool pool,
+            PressureListeners listeners,
             HeapSet heaps,
             ReclaimQueue reclaim,
             DomainLedger.Member self,
             Refusals refusals,
             Duration patience) {
-        this.pool = pool;
+        this.listeners = listeners;
         this.heaps = heaps;
         this.reclaim = reclaim;
         this.self = self;
@@ -98,14 +88,6 @@ final class Ladder {
             throw refusals.outOfMemory(heap, request, refusal);
         }
         return place;
-    }
-
-    void add(PressureListener listener) {
-        listeners.add(Objects.requireNonNull(listener, "listener"));
-    }
-
-    void remove(PressureListener listener) {
-        listeners.remove(Objects.requireNonNull(listener, "listener"));
     }
 
     /** The rung yielded. */
@@ -160,28 +142,15 @@ final class Ladder {
     }
 
     private boolean listenersGiveBack(Heap heap, long missing, Visit visit) throws DriverException {
-        if (listeners.isEmpty() || ASKING.isBound()) {
+        if (!listeners.canBeAsked()) {
             return false;
         }
         MemoryPressure pressure = heap.accountant().pressure(heap.accountant().read());
         visit.leave();
-        long left = missing;
-        for (PressureListener listener : listeners) {
-            left -= ask(listener, pressure, Math.max(0, left));
-        }
+        listeners.ask(pressure, missing);
         visit.enter();
         reclaim.collect();
         return true; // what they say is a hint; the search tells
-    }
-
-    private long ask(PressureListener listener, MemoryPressure pressure, long missing) {
-        try {
-            long given = ScopedValue.where(ASKING, true).call(() -> listener.onPressure(pool, pressure, missing));
-            return Math.max(0, given);
-        } catch (RuntimeException e) {
-            LOG.log(System.Logger.Level.WARNING, "a pressure listener of " + pool + " failed", e);
-            return 0;
-        }
     }
 
     /** Waits for work on buffers closed here, and then for that of the other pools of the same memory. */

@@ -1,12 +1,12 @@
 package dev.headroom.memory.engine;
 
+import static dev.headroom.memory.engine.EventSink.EVENTS;
+
 import dev.headroom.memory.AllocationRequest;
 import dev.headroom.memory.AllocationTooLargeException;
 import dev.headroom.memory.AllocationTracker;
 import dev.headroom.memory.BufferClosedException;
-import dev.headroom.memory.BufferId;
 import dev.headroom.memory.BufferLocation;
-import dev.headroom.memory.BufferMetadata;
 import dev.headroom.memory.ByteSize;
 import dev.headroom.memory.DeviceBuffer;
 import dev.headroom.memory.DeviceOutOfMemoryException;
@@ -27,8 +27,8 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 
@@ -63,7 +63,9 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     private final @Nullable OutOfMemoryReports reports;
     private final DomainLedger.Member member = new Sibling();
     private final UseCount uses = new UseCount();
-    private final AtomicBoolean closing = new AtomicBoolean();
+    private final ClosedOnce closing = new ClosedOnce();
+    private final PressureMonitor monitor;
+    private final BufferEvents events;
     private volatile boolean gone;
     private volatile boolean abandoned;
     private final AtomicLong fallbacks = new AtomicLong();
@@ -75,17 +77,21 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
         this.session = session;
         this.setting = setting;
         this.domain = domain;
-        this.heaps = new HeapSet(session, setting, domain.ledger());
+        this.monitor =
+                new PressureMonitor(this, session.device(), config.pressureInterval(), this::doChores, this::usedShare);
+        this.events = new BufferEvents(config.eventSampling());
+        this.heaps = new HeapSet(session, setting, domain.ledger(), monitor.gauge());
         this.waiter = new Waiter(session);
         this.reclaim = new ReclaimQueue(waiter);
-        this.leaks = new LeakTracker(config.tracking(), setting.clock());
+        this.leaks = new LeakTracker(
+                session.device(), config.tracking(), config.reclaimLeaked(), setting.clock(), this::reclaim);
         this.refusals = new Refusals(
                 session.device(),
                 setting.limit().isPresent(),
                 this::stats,
                 leaks,
                 ledger -> heaps.heldIn(ledger) + session.quarantinedBytes());
-        this.ladder = new Ladder(this, heaps, reclaim, member, refusals, patience);
+        this.ladder = new Ladder(monitor.listeners(), heaps, reclaim, member, refusals, patience);
         this.upload =
                 new StagingRing(session, heaps.forStaging(MemoryKind.UPLOAD), config.stagingBytes(), patience, waiter);
         this.readback = new StagingRing(
@@ -126,6 +132,9 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
         }
         if (setting.config().preAllocate()) {
             pool.preAllocate(setting.config().preAllocateSizes());
+        }
+        if (pool.idleTrim != null) {
+            pool.monitor.start();
         }
         return pool;
     }
@@ -193,6 +202,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
         begin();
         try {
             session.requireAlive();
+            leaks.collect();
             reclaim.collect();
             return heaps.trim(due, setting.config().waitTimeout());
         } finally {
@@ -207,12 +217,12 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
 
     @Override
     public void addPressureListener(PressureListener listener) {
-        ladder.add(listener);
+        monitor.add(listener);
     }
 
     @Override
     public void removePressureListener(PressureListener listener) {
-        ladder.remove(listener);
+        monitor.listeners().remove(listener);
     }
 
     @Override
@@ -234,16 +244,33 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
 
     @Override
     public void close() {
-        if (closing.getAndSet(true)) {
+        Duration patience = setting.config().closeTimeout();
+        if (!closing.begin()) {
+            closing.awaitEnd(patience);
             return;
         }
-        Duration patience = setting.config().closeTimeout();
+        try {
+            closeNow(patience);
+        } finally {
+            closing.finish();
+        }
+    }
+
+    private void closeNow(Duration patience) {
         uses.closeOnce();
+        monitor.stop();
         boolean quiet = awaitUses(patience)
                 && awaitDevice(patience)
                 && copies.awaitVisitors(patience)
                 && awaitPending(patience);
         pump.close();
+        if (!monitor.close(patience)) {
+            LOG.log(
+                    System.Logger.Level.WARNING,
+                    () -> this + ": a pressure listener has not returned for " + patience.toSeconds()
+                            + " s and is left alone");
+        }
+        leaks.collect();
         MemoryStats last = stats();
         boolean givenBack = quiet && giveEverythingBack(patience);
         reportLeaks(last, givenBack);
@@ -258,6 +285,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
                     System.Logger.Level.WARNING,
                     () -> session.device() + why + ": its memory is left to the operating system");
         }
+        leaks.clear();
         heaps.ledgers().forEach(ledger -> ledger.leave(member));
         domain.close();
         gone = true;
@@ -391,15 +419,20 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
         }
         session.requireAlive();
         BlockList.Place place = heap.blocks().hit(request.byteSize(), request.byteAlignment());
+        boolean hit = place != null;
         if (place == null) {
             boolean paysFromClaim = heap.accountant().ledger().equals(ledger());
             try (Visit visit = new Visit(this)) {
+                leaks.collect();
                 place = ladder.climb(heap, request, paysFromClaim ? claim : new DomainLedger.Claim(), visit);
+            } catch (DeviceOutOfMemoryException e) {
+                EVENTS.ranOut(request.kind(), e.figures());
+                throw e;
             } catch (DriverException e) {
                 throw session.failed("allocating " + ByteSize.format(request.byteSize()), e);
             }
         }
-        return opened(new EngineBuffer(this, heap, place, request), request);
+        return opened(new EngineBuffer(this, heap, place, request), request, hit);
     }
 
     FallbackBuffer allocateWithFallback(AllocationRequest request, DomainLedger.Claim claim) {
@@ -431,6 +464,10 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     /** Bytes the host stood in for. */
     long fallbackBytes() {
         return fallbackBytes.get();
+    }
+
+    PressureMonitor monitor() {
+        return monitor;
     }
 
     CompletionPump pump() {
@@ -496,29 +533,33 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     }
 
     @Override
-    public void recycle(Extent extent, @Nullable BufferId tracked) {
-        if (tracked != null) {
-            leaks.closed(tracked);
+    public void recycle(Extent extent, @Nullable BufferTrail trail) {
+        if (trail == null || leaks.closed(trail)) {
+            recycle(extent.heap(), extent.node(), extent.pending());
         }
-        Point.Pending pending = extent.pending();
+    }
+
+    private void recycle(Heap heap, int node, Point.@Nullable Pending pending) {
         if (pending == null || finished(pending)) {
-            extent.heap().blocks().free(extent.node());
+            heap.blocks().free(node);
         } else {
-            reclaim.add(extent.heap().blocks(), extent.node(), pending);
+            reclaim.add(heap.blocks(), node, pending);
         }
     }
 
-    @Override
-    public Optional<String> tagOf(BufferId id) {
-        return leaks.tracker().flatMap(tracker -> tracker.get(id)).flatMap(BufferMetadata::tag);
+    /** The memory of a buffer that nobody can close any more. */
+    private void reclaim(BufferTrail trail) {
+        recycle(trail.heap(), trail.node(), trail.pending());
     }
 
-    private DeviceBuffer opened(EngineBuffer buffer, AllocationRequest request) {
+    private DeviceBuffer opened(EngineBuffer buffer, AllocationRequest request, boolean hit) {
         boolean done = false;
         try {
+            events.allocated(buffer, request.tag(), hit);
             if (leaks.wants()) {
-                buffer.markTracked();
-                leaks.opened(buffer.id(), buffer.byteSize(), location(), request.tag());
+                leaks.collect();
+                buffer.follow(leaks.opened(buffer, buffer.id(), buffer.byteSize(), location(), request.tag()));
+                monitor.start();
             }
             if (request.zero()) {
                 buffer.fill(0, buffer.byteSize(), (byte) 0);
@@ -532,6 +573,35 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
         }
     }
 
+    // What the monitor needs.
+
+    /** What is done in each of its steps, besides looking at the pressure. */
+    private void doChores() {
+        if (uses.acquire()) {
+            try {
+                leaks.collect();
+            } finally {
+                end();
+            }
+        }
+        trimIdle();
+    }
+
+    /** How full the device is; empty where nobody can tell. */
+    private OptionalDouble usedShare() {
+        if (session.isLost() || !uses.acquire()) {
+            return OptionalDouble.empty();
+        }
+        try {
+            Accountant accountant = heaps.primary().accountant();
+            return accountant.usedShare(accountant.read());
+        } catch (DriverException e) {
+            return OptionalDouble.empty(); // a loss is noted; anything else may be better the next time
+        } finally {
+            end();
+        }
+    }
+
     /** The top of the ladder: host memory, where that is allowed and is not the memory that ran out. */
     private FallbackBuffer fallBack(AllocationRequest request, GpuMemoryException refusal) {
         GpuMemoryPool host = hostFor(request, refusal);
@@ -542,6 +612,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
             throw Refusals.withoutHost(refusal, e.getMessage(), e);
         }
         ladder.count(Rung.FALLBACK);
+        EVENTS.fellBack(device(), host.device(), request.byteSize(), String.valueOf(refusal.getMessage()));
         fallbackBytes.addAndGet(request.byteSize());
         if (fallbacks.getAndIncrement() == 0) {
             LOG.log(

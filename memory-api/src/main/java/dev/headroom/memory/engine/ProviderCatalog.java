@@ -9,6 +9,7 @@ import dev.headroom.memory.spi.BackendProbe;
 import dev.headroom.memory.spi.DeviceDriver;
 import dev.headroom.memory.spi.DriverException;
 import dev.headroom.memory.spi.MemoryBackend;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
@@ -58,8 +59,14 @@ public final class ProviderCatalog {
     private final List<BackendStatus> statuses = new ArrayList<>();
     private final List<BackendStatus> broken = new ArrayList<>();
     private final Map<GpuDevice, Domains.Lease> leases = new HashMap<>();
+    /** Backends that have not answered; they are closed when they do. */
+    private final Set<String> silent = new HashSet<>();
 
-    private ProviderCatalog(Iterable<MemoryBackend> backends, List<BackendStatus> unloadable, List<String> order) {
+    private final Duration patience;
+
+    private ProviderCatalog(
+            Iterable<MemoryBackend> backends, List<BackendStatus> unloadable, List<String> order, Duration patience) {
+        this.patience = patience;
         broken.addAll(unloadable);
         for (MemoryBackend backend : backends) {
             adopt(backend);
@@ -87,10 +94,11 @@ public final class ProviderCatalog {
     /**
      * Finds the backends on the class path and module path.
      *
-     * @param order names in the order to prefer; others follow by priority
+     * @param order    names in the order to prefer; others follow by priority
+     * @param patience how long to wait for each to say what it has
      * @return the catalog
      */
-    public static ProviderCatalog discover(List<String> order) {
+    public static ProviderCatalog discover(List<String> order, Duration patience) {
         ServiceLoader<MemoryBackend> loader =
                 ServiceLoader.load(MemoryBackend.class, MemoryBackend.class.getClassLoader());
         List<MemoryBackend> found = new ArrayList<>();
@@ -106,7 +114,7 @@ public final class ProviderCatalog {
                 unloadable.add(unloadable(e));
             }
         }
-        return new ProviderCatalog(found, unloadable, order);
+        return new ProviderCatalog(found, unloadable, order, patience);
     }
 
     /**
@@ -114,10 +122,11 @@ public final class ProviderCatalog {
      *
      * @param backends the backends, owned from now on
      * @param order    names in the order to prefer; others follow by priority
+     * @param patience how long to wait for each to say what it has
      * @return the catalog
      */
-    public static ProviderCatalog of(List<MemoryBackend> backends, List<String> order) {
-        return new ProviderCatalog(backends, List.of(), order);
+    public static ProviderCatalog of(List<MemoryBackend> backends, List<String> order, Duration patience) {
+        return new ProviderCatalog(backends, List.of(), order, patience);
     }
 
     /**
@@ -266,7 +275,7 @@ public final class ProviderCatalog {
     public void close(Set<String> busy) {
         leases.values().forEach(Domains.Lease::close);
         providers.forEach((name, provider) -> {
-            if (!busy.contains(name)) {
+            if (!busy.contains(name) && !silent.contains(name)) {
                 close(provider.backend());
             }
         });
@@ -310,14 +319,24 @@ public final class ProviderCatalog {
                                 + MemoryBackend.SPI_VERSION,
                         "use the same version of all Headroom artifacts; the BOM sees to it");
             }
-            return switch (backend.probe()) {
+            return switch (BoundedProbe.ask(name, backend, patience)) {
                 case BackendProbe.Available available -> present(name, available.devices());
                 case BackendProbe.Unavailable unavailable -> absent(name, unavailable.reason(), unavailable.hint());
                 case null -> absent(name, "the backend is broken: its probe gave nothing", BROKEN_HINT);
             };
+        } catch (BoundedProbe.NoAnswer e) {
+            silent.add(name);
+            return absent(
+                    name,
+                    "it did not answer within " + text(patience),
+                    "look into its driver's own log, or raise GpuMemory.Builder.probeTimeout");
         } catch (Throwable e) {
             return absent(name, "the backend is broken: " + e, BROKEN_HINT);
         }
+    }
+
+    private static String text(Duration time) {
+        return time.toMillis() % 1000 == 0 ? time.toSeconds() + " s" : time.toMillis() + " ms";
     }
 
     private BackendStatus present(String name, List<GpuDevice> devices) {

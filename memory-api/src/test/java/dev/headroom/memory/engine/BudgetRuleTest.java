@@ -90,11 +90,11 @@ class BudgetRuleTest {
         DomainLedger.Figures held = new DomainLedger.Figures(700, 0, 0, 0);
         BudgetRule limited =
                 BudgetRule.of(MemoryConfig.builder().limitBytes(100).build());
-        assertThat(limited.pressure(budget(1000), held, 96)).isEqualTo(MemoryPressure.CRITICAL);
-        assertThat(limited.pressure(budget(1000), held, 10)).isEqualTo(MemoryPressure.LOW);
+        assertThat(limited.pressure(read(1000), held, 96)).isEqualTo(MemoryPressure.CRITICAL);
+        assertThat(limited.pressure(read(1000), held, 10)).isEqualTo(MemoryPressure.LOW);
         BudgetRule open = BudgetRule.of(config());
-        assertThat(open.pressure(budget(350), held, 0)).isEqualTo(MemoryPressure.MEDIUM);
-        assertThat(open.pressure(budget(-1), held, 0)).isEqualTo(MemoryPressure.HIGH);
+        assertThat(open.pressure(read(350), held, 0)).isEqualTo(MemoryPressure.MEDIUM);
+        assertThat(open.pressure(read(-1), held, 0)).isEqualTo(MemoryPressure.HIGH);
     }
 
     @Test
@@ -104,7 +104,8 @@ class BudgetRuleTest {
         for (MemoryBudget budget : new MemoryBudget[] {
             MemoryBudget.measured(0, 0, "test"), MemoryBudget.unknown(0, "test"),
         }) {
-            assertThat(rule.pressure(budget, none, 0)).isEqualTo(MemoryPressure.LOW);
+            assertThat(rule.pressure(new BudgetRule.Reading(budget, 0), none, 0))
+                    .isEqualTo(MemoryPressure.LOW);
             assertThat(rule.usable(new BudgetRule.Reading(budget, 0), none, 0)).isZero();
         }
     }
@@ -121,6 +122,27 @@ class BudgetRuleTest {
 
     private static MemoryConfig config() {
         return MemoryConfig.builder().fraction(0.9).minFreeBytes(100).build();
+    }
+
+    @Test
+    void the_used_share_counts_what_was_granted_since_the_reading_and_is_empty_where_nothing_is_known() {
+        BudgetRule rule = BudgetRule.of(config());
+        DomainLedger.Figures later = new DomainLedger.Figures(500, 0, 50, 100);
+        assertThat(rule.usedShare(read(400), later, 0)).hasValue(0.75);
+        BudgetRule limited =
+                BudgetRule.of(MemoryConfig.builder().limitBytes(100).build());
+        assertThat(limited.usedShare(read(400), later, 30)).hasValue(0.3);
+        assertThat(rule.usedShare(read(-1), later, 0)).as("500 of 800").hasValue(0.625);
+        for (MemoryBudget empty : new MemoryBudget[] {
+            MemoryBudget.measured(0, 0, "test"), MemoryBudget.unknown(0, "test"),
+        }) {
+            assertThat(rule.usedShare(new BudgetRule.Reading(empty, 0), later, 0))
+                    .isEmpty();
+        }
+    }
+
+    private static BudgetRule.Reading read(long free) {
+        return new BudgetRule.Reading(budget(free), 0);
     }
 
     private static MemoryBudget budget(long free) {

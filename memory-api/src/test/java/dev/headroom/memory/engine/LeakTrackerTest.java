@@ -4,9 +4,15 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.headroom.memory.BufferId;
 import dev.headroom.memory.BufferLocation;
+import dev.headroom.memory.DeviceClass;
+import dev.headroom.memory.GpuDevice;
+import dev.headroom.memory.PhysicalId;
 import dev.headroom.memory.TrackingLevel;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 
@@ -16,15 +22,16 @@ class LeakTrackerTest {
     private static final Pattern FRAMES = Pattern.compile("\n      at [^\n]*");
 
     private final AtomicLong clock = new AtomicLong();
+    /** Buffers that shall not be found unreachable. */
+    private final List<Extent> held = new ArrayList<>();
 
     @Test
     void the_report_names_what_the_level_knows() throws InterruptedException {
-        LeakTracker leaks = new LeakTracker(TrackingLevel.FULL, clock::get);
+        LeakTracker leaks = tracker(TrackingLevel.FULL);
         remember(leaks, 7, 4096, Optional.of("kv cache"));
         clock.addAndGet(3_000_000_000L);
         remember(leaks, 9, 3 << 20, Optional.empty());
-        remember(leaks, 8, 1, Optional.empty());
-        leaks.closed(new BufferId(8));
+        assertThat(leaks.closed(remember(leaks, 8, 1, Optional.empty()))).isTrue();
         clock.addAndGet(2_000_000_000L);
         String report = leaks.report("sim:0 pool", 2, (3 << 20) + 4096, true);
         assertThat(report).containsPattern(FRAMES).doesNotContain("dev.headroom.memory.engine");
@@ -36,7 +43,7 @@ class LeakTrackerTest {
 
     @Test
     void a_level_that_knows_less_says_which_knows_more() {
-        LeakTracker leaks = new LeakTracker(TrackingLevel.COUNT, clock::get);
+        LeakTracker leaks = tracker(TrackingLevel.COUNT);
         assertThat(leaks.wants()).isFalse();
         assertThat(leaks.tracker()).isEmpty();
         assertThat(leaks.report("sim:0 pool", 1, 256, false)).isEqualTo("""
@@ -46,7 +53,7 @@ class LeakTrackerTest {
 
     @Test
     void a_long_report_is_cut() throws InterruptedException {
-        LeakTracker leaks = new LeakTracker(TrackingLevel.FULL, clock::get);
+        LeakTracker leaks = tracker(TrackingLevel.FULL);
         for (int i = 1; i <= 25; i++) {
             remember(leaks, i, 1, Optional.empty());
         }
@@ -58,7 +65,7 @@ class LeakTrackerTest {
 
     @Test
     void nothing_open_is_nothing_to_report() {
-        LeakTracker leaks = new LeakTracker(TrackingLevel.FULL, clock::get);
+        LeakTracker leaks = tracker(TrackingLevel.FULL);
         assertThat(leaks.report("sim:0 pool", 0, 0, true)).isNull();
         assertThat(leaks.hint(0)).isEmpty();
     }
@@ -72,7 +79,7 @@ class LeakTrackerTest {
     }
 
     private int wanted(TrackingLevel level) {
-        LeakTracker leaks = new LeakTracker(level, clock::get);
+        LeakTracker leaks = tracker(level);
         int wanted = 0;
         for (int i = 0; i < 640; i++) {
             wanted += leaks.wants() ? 1 : 0;
@@ -81,9 +88,19 @@ class LeakTrackerTest {
     }
 
     /** On a thread of its own, so that only frames of the engine and of the JDK are on its stack. */
-    private static void remember(LeakTracker leaks, long id, long bytes, Optional<String> tag)
+    private BufferTrail remember(LeakTracker leaks, long id, long bytes, Optional<String> tag)
             throws InterruptedException {
-        Thread thread = Thread.ofPlatform().start(() -> leaks.opened(new BufferId(id), bytes, BufferLocation.GPU, tag));
-        thread.join();
+        AtomicReference<BufferTrail> trail = new AtomicReference<>();
+        Extent buffer = new Extent(null, new BlockList.Place(1, null, 0, bytes)) {};
+        held.add(buffer);
+        Thread.ofPlatform()
+                .start(() -> trail.set(leaks.opened(buffer, new BufferId(id), bytes, BufferLocation.GPU, tag)))
+                .join();
+        return trail.get();
+    }
+
+    private LeakTracker tracker(TrackingLevel level) {
+        GpuDevice device = GpuDevice.of("sim", 0, "card", DeviceClass.DISCRETE, PhysicalId.unknown());
+        return new LeakTracker(device, level, false, clock::get, trail -> {});
     }
 }

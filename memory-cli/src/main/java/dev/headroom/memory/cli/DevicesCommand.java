@@ -6,12 +6,17 @@ import dev.headroom.memory.GpuDevice;
 import dev.headroom.memory.GpuMemory;
 import dev.headroom.memory.GpuMemoryException;
 import dev.headroom.memory.MemoryBudget;
+import java.time.Duration;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 import tools.jackson.core.JsonGenerator;
 
 /** Lists every backend with its devices, or why it is absent. */
@@ -20,6 +25,8 @@ import tools.jackson.core.JsonGenerator;
         description = "List every backend with its devices and their memory, or why it is absent and what to do.")
 final class DevicesCommand implements Callable<Integer> {
 
+    private static final Duration INTERVAL = Duration.ofSeconds(1);
+
     private final CommandContext context;
 
     @Mixin
@@ -27,6 +34,15 @@ final class DevicesCommand implements Callable<Integer> {
 
     @Option(names = "--json", description = "Print JSON.")
     private boolean json;
+
+    @Option(names = "--watch", description = "Show how full the devices are, every second until Ctrl-C.")
+    private boolean watch;
+
+    @Option(names = "--times", paramLabel = "N", description = "With --watch: look so many times and end.")
+    private Optional<Integer> times = Optional.empty();
+
+    @Spec
+    private CommandSpec spec = CommandSpec.create();
 
     DevicesCommand(CommandContext context) {
         this.context = context;
@@ -61,14 +77,30 @@ final class DevicesCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         common.apply();
+        requireSense();
         try (GpuMemory memory = context.memory().get().open()) {
-            if (json) {
+            if (watch) {
+                OptionalInt rounds = times.isPresent() ? OptionalInt.of(times.get()) : OptionalInt.empty();
+                new DeviceWatch(memory, context.out(), context.terminal(), () -> Thread.sleep(INTERVAL)).run(rounds);
+            } else if (json) {
                 context.out().println(Json.object(object -> write(object, memory)));
             } else {
                 print(memory);
             }
         }
         return ExitCode.OK;
+    }
+
+    private void requireSense() {
+        if (watch && json) {
+            throw new ParameterException(spec.commandLine(), "--watch shows text: leave out --json");
+        }
+        if (times.isPresent() && !watch) {
+            throw new ParameterException(spec.commandLine(), "--times counts the looks of --watch: add --watch");
+        }
+        if (times.isPresent() && times.get() < 1) {
+            throw new ParameterException(spec.commandLine(), "--times is " + times.get() + ": must be 1 or more");
+        }
     }
 
     private void print(GpuMemory memory) {

@@ -183,6 +183,10 @@ class DevicesAndSelectTest {
             select                        | SIZE
             select 1 2                    | 2
             devices --what                | --what
+            devices --watch --json        | --watch shows text: leave out --json
+            devices --times 3             | --times counts the looks of --watch: add --watch
+            devices --watch --times 0     | --times is 0: must be 1 or more
+            devices --watch --times many  | many
             unknown                       | unknown
             ''                            | devices, select, inspect, load, synth
             """)

@@ -20,13 +20,16 @@ class MainProcessTest {
     Path folder;
 
     private Process start(String... args) throws IOException {
+        return start(List.of(), args);
+    }
+
+    private Process start(List<String> options, String... args) throws IOException {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "--enable-native-access=ALL-UNNAMED",
-                "-Djava.io.tmpdir=" + folder,
-                "-cp",
-                System.getProperty("java.class.path"),
-                Main.class.getName()));
+                "--enable-native-access=ALL-UNNAMED"));
+        command.addAll(options);
+        command.addAll(List.of(
+                "-Djava.io.tmpdir=" + folder, "-cp", System.getProperty("java.class.path"), Main.class.getName()));
         command.addAll(List.of(args));
         return new ProcessBuilder(command)
                 .redirectOutput(folder.resolve("out").toFile())
@@ -60,6 +63,27 @@ class MainProcessTest {
         assertThat(text("out").lines()).hasSize(1).first().asString().contains("\"verified\":true");
         assertThat(text("err").lines()).allSatisfy(line -> assertThat(line).matches("(writing|copying|verifying) .*"));
         assertThat(folder.toFile().list()).containsExactlyInAnyOrder("out", "err");
+    }
+
+    @Test
+    void aRuntimeWithoutFlightRecorderWillDo() throws Exception {
+        Process process = start(List.of("--limit-modules=java.base"), "load", "--demo", "--verify", "--json");
+        assertThat(process.waitFor(120, TimeUnit.SECONDS)).isTrue();
+        assertThat(process.exitValue()).as(text("err")).isZero();
+        assertThat(text("out")).contains("\"verified\":true");
+    }
+
+    @Test
+    void aSignalEndsAWatchCleanly() throws Exception {
+        Process process = start("devices", "--watch");
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+        while (!text("out").contains("held by us") && process.isAlive() && System.nanoTime() < deadline) {
+            Thread.sleep(20);
+        }
+        process.destroy();
+        assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();
+        assertThat(text("out")).contains("cpu:0").endsWith(System.lineSeparator());
+        assertThat(text("err")).isEmpty();
     }
 
     @Test

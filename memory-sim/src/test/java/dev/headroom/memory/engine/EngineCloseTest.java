@@ -7,6 +7,7 @@ import dev.headroom.memory.AllocationRequest;
 import dev.headroom.memory.BufferClosedException;
 import dev.headroom.memory.DeviceBuffer;
 import dev.headroom.memory.MemoryConfig;
+import dev.headroom.memory.sim.FaultRule;
 import dev.headroom.memory.sim.SimulatedBackend;
 import dev.headroom.memory.sim.SimulatedKernel;
 import dev.headroom.memory.sim.SimulatedQueue;
@@ -18,6 +19,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
 
 /** The order in which things end: buffers, queues, stages and pools. */
@@ -26,6 +29,7 @@ class EngineCloseTest {
     private static final long MIB = 1L << 20;
 
     private final SimulatedBackend backend = SimulatedBackend.card(64 * MIB);
+    private final AtomicBoolean closedAfterwards = new AtomicBoolean();
 
     @Test
     void a_pool_that_had_to_leave_its_memory_alone_serves_nobody() throws DriverException {
@@ -64,6 +68,61 @@ class EngineCloseTest {
                     .as("order %s left %s", order, backend.device(0).ledger())
                     .isTrue();
             backend.requireNoViolations();
+        }
+    }
+
+    @Test
+    void whoever_closes_second_waits_for_the_first() throws Exception {
+        PoolEngine pool = open(Duration.ofSeconds(30));
+        CountDownLatch inDriver = new CountDownLatch(1);
+        CountDownLatch go = new CountDownLatch(1);
+        pool.allocate(AllocationRequest.of(MIB)).close();
+        backend.faults().add(FaultRule.on("free").times(1).throwing(() -> {
+            inDriver.countDown();
+            await(go);
+            return new IllegalStateException("injected");
+        }));
+        Thread first = Thread.ofPlatform().start(pool::close);
+        inDriver.await();
+        Thread second = Thread.ofPlatform().start(() -> {
+            pool.close();
+            closedAfterwards.set(pool.isClosed());
+        });
+        while (second.getState() != Thread.State.TIMED_WAITING) {
+            Thread.onSpinWait();
+        }
+        assertThat(pool.isClosed()).isFalse();
+        go.countDown();
+        second.join();
+        first.join();
+        assertThat(closedAfterwards).isTrue();
+    }
+
+    @Test
+    void whoever_closes_second_waits_no_longer_than_the_close_timeout() throws Exception {
+        PoolEngine pool = open(Duration.ofMillis(20));
+        CountDownLatch inDriver = new CountDownLatch(1);
+        CountDownLatch go = new CountDownLatch(1);
+        pool.allocate(AllocationRequest.of(MIB)).close();
+        backend.faults().add(FaultRule.on("free").times(1).throwing(() -> {
+            inDriver.countDown();
+            await(go);
+            return new IllegalStateException("injected");
+        }));
+        Thread first = Thread.ofPlatform().start(pool::close);
+        inDriver.await();
+        pool.close(); // comes back
+        assertThat(pool.isClosed()).isFalse();
+        go.countDown();
+        first.join();
+        assertThat(pool.isClosed()).isTrue();
+    }
+
+    private static void await(CountDownLatch latch) {
+        try {
+            latch.await();
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
         }
     }
 

@@ -402,6 +402,7 @@ final class FaultSweepWorkloads {
 
     private static void listenerGivesBack(FaultSweepRun run) {
         GpuMemoryPool pool = run.pool(0);
+        ((PoolEngine) pool).monitor().stop(); // its thread would call the driver whenever it likes
         try (Buffers buffers = new Buffers()) {
             pool.addPressureListener((_, _, _) -> {
                 long bytes = buffers.get(0).byteSize();

@@ -91,6 +91,7 @@ final class WorldBudgets {
         require("budget", budget.totalBytes() > 0, () -> budget.toString());
         require("usable", place.pool.usableBytes() >= 0, () -> "below 0");
         Objects.requireNonNull(place.pool.pressure());
+        place.pool.monitor().step();
         require("names", place.pool.toString().contains(place.pool.device().id()), () -> place.pool.toString());
         boolean idle = place.pool.awaitIdle(Duration.ofHours(1));
         require("idle", idle || Thread.currentThread().isInterrupted(), () -> "the device does not come to rest");

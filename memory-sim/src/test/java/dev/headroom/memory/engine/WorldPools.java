@@ -74,7 +74,8 @@ final class WorldPools {
 
     private void opened(WorldPlace place) {
         state.poolOpened(place);
-        place.pool.pump().close(); // no thread: its steps are taken here
+        place.pool.pump().close(); // no threads: their steps are taken here
+        place.pool.monitor().stop();
         place.pool.addPressureListener(listener());
     }
 

@@ -1,0 +1,3 @@
+/** What Headroom costs. */
+@org.jspecify.annotations.NullMarked
+package dev.headroom.memory.benchmarks;
