@@ -2,12 +2,16 @@ package dev.headroom.memory.opencl;
 
 import dev.headroom.memory.spi.DriverException;
 import dev.headroom.memory.spi.DriverQueue;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Deque;
 import java.util.List;
 import java.util.function.Consumer;
 import org.jocl.cl_command_queue;
+import org.jocl.cl_event;
+import org.jocl.cl_mem;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -20,6 +24,9 @@ import org.jspecify.annotations.Nullable;
  * <p>Thread-safe. The lock guards the books only; no driver is called under it.
  */
 final class ClQueue implements DriverQueue {
+
+    /** Work of a fill is done in units of the pattern, so a longer one is faster. */
+    private static final int LONG_PATTERN = 16;
 
     /**
      * A command under way.
@@ -43,19 +50,76 @@ final class ClQueue implements DriverQueue {
         this.closed = closed;
     }
 
-    cl_command_queue handle() {
-        return handle;
+    /** Copies between two buffers of one context. */
+    void copy(cl_mem source, cl_mem target, long sourceOffset, long targetOffset, long byteSize)
+            throws DriverException {
+        cl_event done = new cl_event();
+        int code = cl.copy(handle, source, target, sourceOffset, targetOffset, byteSize, done);
+        ClError.require("clEnqueueCopyBuffer", code);
+        submitted(new ClEvent(cl, done));
+    }
+
+    /** Sets bytes of a buffer. */
+    void fill(cl_mem buffer, long byteOffset, long byteSize, byte value) throws DriverException {
+        byte[] pattern = new byte[(byteOffset | byteSize) % LONG_PATTERN == 0 ? LONG_PATTERN : 1];
+        Arrays.fill(pattern, value);
+        cl_event done = new cl_event();
+        ClError.require("clEnqueueFillBuffer", cl.fill(handle, buffer, pattern, byteOffset, byteSize, done));
+        submitted(new ClEvent(cl, done));
+    }
+
+    /** Copies from the host. */
+    void write(cl_mem buffer, long byteOffset, MemorySegment source) throws DriverException {
+        ClError.require("clEnqueueWriteBuffer", cl.write(handle, buffer, byteOffset, source));
+        mark();
+    }
+
+    /** Copies to the host. */
+    void read(cl_mem buffer, long byteOffset, MemorySegment target) throws DriverException {
+        ClError.require("clEnqueueReadBuffer", cl.read(handle, buffer, byteOffset, target));
+        mark();
+    }
+
+    /** Makes later commands wait for events, each held by the caller. */
+    void waitFor(List<ClEvent> events) throws DriverException {
+        if (!events.isEmpty()) {
+            submitted(barrier(cl, handle, events));
+        }
+    }
+
+    /** Puts a barrier behind events into any queue. */
+    static ClEvent barrier(ClApi cl, cl_command_queue queue, List<ClEvent> events) throws DriverException {
+        cl_event done = new cl_event();
+        cl_event[] handles = events.stream().map(ClEvent::handle).toArray(cl_event[]::new);
+        ClError.require("clEnqueueBarrierWithWaitList", cl.barrier(queue, handles, done));
+        return new ClEvent(cl, done);
+    }
+
+    /**
+     * Puts an event behind a transfer that has none. The transfer is under way, so this must not fail: without an event it
+     * is waited for, and if that fails too, the next signal says that nobody knows.
+     */
+    private void mark() {
+        cl_event done = new cl_event();
+        if (cl.marker(handle, done) == ClApi.SUCCESS) {
+            submitted(new ClEvent(cl, done));
+            return;
+        }
+        int finished = cl.finish(handle);
+        if (finished != ClApi.SUCCESS) {
+            fail(ClError.failed("clFinish", finished));
+        }
     }
 
     /** A command has been submitted; its event is the queue's from now on. */
-    void submitted(ClEvent event) {
+    private void submitted(ClEvent event) {
         synchronized (lock) {
             pending.add(new Work(event, signalled + 1));
         }
     }
 
-    /** Nobody can tell how far the queue is. */
-    void fail(DriverException cause) {
+    /** From now on the queue answers with a failure; the first one stays. */
+    private void fail(DriverException cause) {
         synchronized (lock) {
             if (failure == null) {
                 failure = cause;

@@ -24,7 +24,6 @@ import dev.headroom.memory.spi.TransferCommand.InHost;
 import dev.headroom.memory.spi.VirtualMemory;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -48,9 +47,6 @@ import org.jspecify.annotations.Nullable;
  * <p>Thread-safe: OpenCL allows every call made here from any thread at any time.
  */
 final class OpenClDriver implements DeviceDriver {
-
-    /** Work of a fill is done in units of the pattern, so a longer one is faster. */
-    private static final int LONG_PATTERN = 16;
 
     private final ClApi cl;
     private final ClDevice device;
@@ -197,17 +193,14 @@ final class OpenClDriver implements DeviceDriver {
     public void submit(TransferCommand command, DriverQueue queue) throws DriverException {
         ClQueue ours = (ClQueue) queue;
         switch (command) {
-            case Copy(InBlock source, InBlock target, long byteSize) -> copy(ours, source, target, byteSize);
-            case Copy(InHost(MemorySegment source), InBlock(OpenClBlock block, long byteOffset), long _) -> {
-                int code = cl.write(ours.handle(), block.handle(), byteOffset, source);
-                ClError.require("clEnqueueWriteBuffer", code);
-                mark(ours);
-            }
-            case Copy(InBlock(OpenClBlock block, long byteOffset), InHost(MemorySegment target), long _) -> {
-                int code = cl.read(ours.handle(), block.handle(), byteOffset, target);
-                ClError.require("clEnqueueReadBuffer", code);
-                mark(ours);
-            }
+            case Copy(
+                    InBlock(OpenClBlock from, long sourceOffset),
+                    InBlock(OpenClBlock to, long targetOffset),
+                    long size) -> ours.copy(from.handle(), to.handle(), sourceOffset, targetOffset, size);
+            case Copy(InHost(MemorySegment source), InBlock(OpenClBlock block, long byteOffset), long _) ->
+                ours.write(block.handle(), byteOffset, source);
+            case Copy(InBlock(OpenClBlock block, long byteOffset), InHost(MemorySegment target), long _) ->
+                ours.read(block.handle(), byteOffset, target);
             case Copy(Endpoint _, Endpoint _, long _) ->
                 throw new DriverException(
                         DriverException.Kind.UNSUPPORTED,
@@ -215,48 +208,7 @@ final class OpenClDriver implements DeviceDriver {
                         "copy",
                         "each open OpenCL device has a context of its own");
             case Fill(DriverBlock block, long byteOffset, long byteSize, byte value) ->
-                fill(ours, (OpenClBlock) block, byteOffset, byteSize, value);
-        }
-    }
-
-    private void copy(ClQueue queue, InBlock source, InBlock target, long byteSize) throws DriverException {
-        cl_event done = new cl_event();
-        int code = cl.copy(
-                queue.handle(),
-                ((OpenClBlock) source.block()).handle(),
-                ((OpenClBlock) target.block()).handle(),
-                source.byteOffset(),
-                target.byteOffset(),
-                byteSize,
-                done);
-        ClError.require("clEnqueueCopyBuffer", code);
-        queue.submitted(new ClEvent(cl, done));
-    }
-
-    private void fill(ClQueue queue, OpenClBlock block, long byteOffset, long byteSize, byte value)
-            throws DriverException {
-        byte[] pattern = new byte[(byteOffset | byteSize) % LONG_PATTERN == 0 ? LONG_PATTERN : 1];
-        Arrays.fill(pattern, value);
-        cl_event done = new cl_event();
-        int code = cl.fill(queue.handle(), block.handle(), pattern, byteOffset, byteSize, done);
-        ClError.require("clEnqueueFillBuffer", code);
-        queue.submitted(new ClEvent(cl, done));
-    }
-
-    /**
-     * Puts an event behind a transfer that has none. The transfer is under way, so this must not fail: without an event it
-     * is waited for, and if that fails too, the queue's next signal says that nobody knows.
-     */
-    private void mark(ClQueue queue) {
-        cl_event done = new cl_event();
-        int code = cl.marker(queue.handle(), done);
-        if (code == ClApi.SUCCESS) {
-            queue.submitted(new ClEvent(cl, done));
-            return;
-        }
-        int finished = cl.finish(queue.handle());
-        if (finished != ClApi.SUCCESS) {
-            queue.fail(ClError.failed("clFinish", finished));
+                ours.fill(((OpenClBlock) block).handle(), byteOffset, byteSize, value);
         }
     }
 
@@ -278,10 +230,9 @@ final class OpenClDriver implements DeviceDriver {
 
     @Override
     public void waitFor(DriverQueue queue, DriverQueue other, long value) throws DriverException {
-        ClQueue ours = (ClQueue) queue;
         List<ClEvent> events = ((ClQueue) other).holdUpTo(value);
         try {
-            barrier(ours, events);
+            ((ClQueue) queue).waitFor(events);
         } finally {
             events.forEach(ClEvent::letGo);
         }
@@ -290,20 +241,7 @@ final class OpenClDriver implements DeviceDriver {
     @Override
     public void waitFor(DriverQueue queue, DriverFence fence) throws DriverException {
         // The engine keeps the fence open during the call.
-        barrier((ClQueue) queue, List.of(((ClFence) fence).event()));
-    }
-
-    private void barrier(ClQueue queue, List<ClEvent> events) throws DriverException {
-        if (!events.isEmpty()) {
-            queue.submitted(barrier(queue.handle(), events));
-        }
-    }
-
-    private ClEvent barrier(cl_command_queue queue, List<ClEvent> events) throws DriverException {
-        cl_event done = new cl_event();
-        cl_event[] handles = events.stream().map(ClEvent::handle).toArray(cl_event[]::new);
-        ClError.require("clEnqueueBarrierWithWaitList", cl.barrier(queue, handles, done));
-        return new ClEvent(cl, done);
+        ((ClQueue) queue).waitFor(List.of(((ClFence) fence).event()));
     }
 
     @Override
@@ -333,7 +271,7 @@ final class OpenClDriver implements DeviceDriver {
         List<ClEvent> events = ((ClQueue) ours).holdUpTo(value);
         try {
             if (!events.isEmpty()) {
-                barrier(theirs, events).letGo();
+                ClQueue.barrier(cl, theirs, events).letGo();
             }
         } finally {
             events.forEach(ClEvent::letGo);
