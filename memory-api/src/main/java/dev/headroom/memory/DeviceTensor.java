@@ -347,8 +347,8 @@ public final class DeviceTensor implements AutoCloseable {
             default -> byte[].class;
         };
         if (!array.equals(own) && !array.equals(byte[].class)) {
-            throw new IllegalArgumentException(spec + " takes " + own.getSimpleName()
-                    + (own.equals(byte[].class) ? "" : " or byte[]") + ", not " + array.getSimpleName());
+            String accepted = own.equals(byte[].class) ? "byte[]" : own.getSimpleName() + " or byte[]";
+            throw new IllegalArgumentException(spec + " takes " + accepted + ", not " + array.getSimpleName());
         }
     }
 }
