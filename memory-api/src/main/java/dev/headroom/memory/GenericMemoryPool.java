@@ -20,13 +20,13 @@ import java.util.function.Consumer;
  * {@snippet :
  * GenericMemoryPool<FloatTexture> pool = GenericMemoryPool.of(MemoryConfig.defaults(), FloatTexture::delete);
  *
- * Optional<Pooled<FloatTexture>> reused = pool.tryGet(bytes);
- * if (reused.isEmpty()) {
- *     texture = FloatTexture.create(bytes);
+ * Pooled<FloatTexture> texture = pool.tryGet(bytes).orElseGet(() -> {
+ *     var fresh = new Pooled<>(FloatTexture.create(bytes), bytes);
  *     pool.recordAllocation(bytes);
- * }
- * // ... use it ...
- * pool.returnBuffer(texture, bytes);     // or reused.byteSize(): what it really has
+ *     return fresh;
+ * });
+ * // ... use texture.buffer() ...
+ * pool.returnBuffer(texture.buffer(), texture.byteSize());
  * }
  *
  * <p>A bucket holds the buffers above half its size and up to its size, at most {@link MemoryConfig#maxPooledPerBucket()} of

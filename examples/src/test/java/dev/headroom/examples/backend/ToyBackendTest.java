@@ -2,11 +2,13 @@ package dev.headroom.examples.backend;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.headroom.memory.spi.DeviceDriver;
 import dev.headroom.memory.spi.MemoryBackend;
 import dev.headroom.memory.testkit.DriverContract;
 import dev.headroom.memory.testkit.LeakGuard;
 import dev.headroom.memory.testkit.PoolContract;
 import java.io.IOException;
+import java.lang.reflect.Method;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -63,5 +65,18 @@ class ToyBackendTest {
                 .allSatisfy(part -> assertThat(code).contains(part));
         assertThat(shown).anyMatch(part -> part.startsWith("public final class ToyBackend implements MemoryBackend {"));
         assertThat(shown).anyMatch(part -> part.startsWith("final class ToyDriver implements DeviceDriver {"));
+    }
+
+    @Test
+    void thePageHasARuleForEveryMethod() throws IOException {
+        String page = Files.readString(ROOT.resolve("docs/porting-a-backend.md"));
+        for (Class<?> type : List.of(MemoryBackend.class, DeviceDriver.class)) {
+            for (Method method : type.getDeclaredMethods()) {
+                if (method.isSynthetic() || method.getName().equals("device")) {
+                    continue; // device() gives what open() was given
+                }
+                assertThat(page).as("the rule of %s", method).containsPattern("\\|[^|\n]*`" + method.getName() + "\\(");
+            }
+        }
     }
 }
