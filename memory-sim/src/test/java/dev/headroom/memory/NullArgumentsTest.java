@@ -30,6 +30,7 @@ import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.DynamicTest;
@@ -108,6 +109,17 @@ class NullArgumentsTest {
             Arena.ofAuto().allocate(1),
             CompletableFuture.completedFuture(null),
             (LongSupplier) () -> 1,
+            GenericMemoryPool.of(memory.config(), (Object dropped) -> {}),
+            new GenericMemoryPool.Pooled<>("pooled", 1),
+            (Consumer<Object>) dropped -> {},
+            TensorSpec.of(DataType.F32, 16),
+            DeviceTensor.of(buffer, TensorSpec.of(DataType.F32, 16)),
+            new byte[16],
+            new short[16],
+            new int[16],
+            new long[16],
+            new float[16],
+            new double[16],
             new Throwable("sample"),
             host));
 
