@@ -4,4 +4,5 @@ module dev.headroom.memory.model {
     requires static org.jspecify;
 
     exports dev.headroom.memory.model;
+    exports dev.headroom.memory.model.workspace;
 }
