@@ -4,5 +4,6 @@ module dev.headroom.memory.model {
     requires static org.jspecify;
 
     exports dev.headroom.memory.model;
+    exports dev.headroom.memory.model.placement;
     exports dev.headroom.memory.model.workspace;
 }
