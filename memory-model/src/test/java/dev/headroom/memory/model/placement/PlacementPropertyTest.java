@@ -13,18 +13,23 @@ import java.util.OptionalInt;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 /** What holds on every machine, tried on thousands of random ones. A failure names the seed of its case. */
 class PlacementPropertyTest {
 
-    private static final int CASES = 6000;
+    private static final int CASES = 4000;
 
     /** A random question. */
     private record Case(PlacementModel model, PlacementMachine machine, PlacementPolicy policy) {
 
         Placement plan() {
             return PlacementPlanner.plan(PlacementRequest.of(model, machine).with(policy));
+        }
+
+        Case split(SplitMode mode) {
+            return new Case(model, machine, policy.withSplit(mode));
         }
 
         Case with(PlacementMachine other) {
@@ -228,7 +233,7 @@ class PlacementPropertyTest {
 
     @Test
     void theOrderOfDevicesMakesNoDifferenceUnlessItIsMeantTo() {
-        for (long seed = 0; seed < CASES; seed++) {
+        for (long seed = 0; seed < CASES / 2; seed++) {
             Case one = random(seed);
             List<PlacementDevice> shuffled = new ArrayList<>(one.machine().devices());
             Collections.shuffle(shuffled, new Random(seed));
@@ -246,6 +251,72 @@ class PlacementPropertyTest {
                 assertThat(other).as("seed " + seed).isEqualTo(one.plan());
             }
         }
+    }
+
+    /** Balanced fills the fullest device least by share, spread by bytes; compared where one device is not enough. */
+    @Test
+    void balancedAndSpreadAreWhatTheySay() {
+        int compared = 0;
+        for (long seed = 0; seed < CASES; seed++) {
+            Case one = random(seed);
+            Placement balanced = one.split(SplitMode.BALANCED).plan();
+            Placement spread = one.split(SplitMode.SPREAD).plan();
+            Placement sequential = one.split(SplitMode.SEQUENTIAL).plan();
+            if (!Stream.of(balanced, spread, sequential).allMatch(PlacementPropertyTest::isSplitBetweenNeighbours)) {
+                continue;
+            }
+            assertThat(fullest(balanced))
+                    .as("seed " + seed)
+                    .isLessThanOrEqualTo(Math.min(fullest(spread), fullest(sequential)) + 1e-2);
+            assertThat(largest(spread))
+                    .as("seed " + seed)
+                    .isLessThanOrEqualTo(Math.min(largest(balanced), largest(sequential)));
+            compared++;
+        }
+        assertThat(compared).isGreaterThan(50);
+    }
+
+    /** Whether several devices have layers in one stretch each, and the last the output. */
+    private static boolean isSplitBetweenNeighbours(Placement placement) {
+        if (placement.kind() != PlacementKind.SPLIT) {
+            return false;
+        }
+        long breaks = IntStream.range(1, placement.layers().size())
+                .filter(i -> !placement
+                        .layers()
+                        .get(i)
+                        .deviceId()
+                        .equals(placement.layers().get(i - 1).deviceId()))
+                .count();
+        return breaks
+                        == placement.layers().stream()
+                                        .map(LayerPlace::deviceId)
+                                        .distinct()
+                                        .count()
+                                - 1
+                && placement
+                        .outputDeviceId()
+                        .equals(Optional.of(placement.layers().getLast().deviceId()));
+    }
+
+    /** Of the room that is left for parts; a few bytes are little of it, hence the tolerance above. */
+    private static double fullest(Placement placement) {
+        return placement.shares().stream()
+                .filter(share -> !share.deviceId().equals("cpu:0"))
+                .mapToDouble(share -> {
+                    double fixed = share.computeBytes() + share.overheadBytes();
+                    return (share.usedBytes() - fixed) / (share.usableBytes() - share.marginBytes() - fixed);
+                })
+                .max()
+                .orElseThrow();
+    }
+
+    private static long largest(Placement placement) {
+        return placement.shares().stream()
+                .filter(share -> !share.deviceId().equals("cpu:0"))
+                .mapToLong(share -> share.usedBytes() - share.computeBytes() - share.overheadBytes())
+                .max()
+                .orElseThrow();
     }
 
     /** All ways to give neighbouring layers to devices in any order, the first layers to the host. */

@@ -2,6 +2,7 @@ package dev.headroom.memory.model.workspace;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 
 import dev.headroom.memory.BufferClosedException;
 import dev.headroom.memory.DeviceBuffer;
@@ -15,6 +16,8 @@ import dev.headroom.memory.sim.SimulatedBackend;
 import dev.headroom.memory.sim.SimulatedDevice;
 import dev.headroom.memory.spi.DriverException;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.logging.Level;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -142,6 +145,32 @@ class WorkspaceTest {
                     .withMessage("the workspace is closed");
             assertThat(workspace).hasToString("Workspace[CLOSED on cuda:0]");
             assertThat(log.messages(Level.WARNING)).noneMatch(line -> line.contains("shrinks"));
+        }
+    }
+
+    /** The driver refuses once, so the pool asks its listener, on the thread that shrinks and in the middle of that. */
+    @Test
+    @SuppressWarnings("try") // closing it there is what is tested
+    void closingItWhileItShrinksLeaksNothing() {
+        List<String> seen = new ArrayList<>();
+        try (LogCapture log = new LogCapture();
+                Workspace workspace = Workspace.open(pool, PLANNER, LAYER)) {
+            pool.addPressureListener((_, _, _) -> {
+                assertThatIllegalStateException()
+                        .isThrownBy(workspace::buffer)
+                        .withMessage("the workspace is being made smaller by another thread; try again");
+                assertThat(workspace.shrinkUnderPressure()).isZero();
+                seen.add(workspace.toString());
+                workspace.close();
+                return 1;
+            });
+            leaveAvailable(1500 * MIB);
+            faults.add(FaultRule.on("allocate").times(1).failing(DriverException.Kind.OUT_OF_MEMORY, 2));
+            workspace.shrinkUnderPressure();
+            assertThat(seen).containsExactly("Workspace[SHRINKING on cuda:0]");
+            assertThatExceptionOfType(BufferClosedException.class).isThrownBy(workspace::buffer);
+            assertThat(pool.stats().activeBuffers()).isZero();
+            assertThat(log.messages(Level.SEVERE)).isEmpty();
         }
     }
 
