@@ -9,7 +9,7 @@ final class Draft {
     /** Stands for the host among indices of devices. */
     static final int HOST = -1;
 
-    /** The better of two first: more layers on devices, then the output there, then fewer experts on the host, then fewer breaks. */
+    /** More layers on devices first, then the output there, then fewer experts on the host, then fewer breaks. */
     static final Comparator<Draft> BEST_FIRST = Comparator.comparingInt(Draft::deviceLayers)
             .reversed()
             .thenComparing(Draft::outputOnDevice, Comparator.reverseOrder())

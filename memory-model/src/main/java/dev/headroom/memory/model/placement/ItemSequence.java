@@ -118,7 +118,10 @@ final class ItemSequence {
         return low;
     }
 
-    /** The first item of the longest stretch that ends before {@code to}, needs no more than so many bytes, and does not begin before {@code floor}. */
+    /**
+     * The first item of the longest stretch that ends before {@code to}, needs no more than so many bytes, and does not begin
+     * before {@code floor}.
+     */
     int backward(int to, long room, int floor) {
         int low = Math.min(floor, to);
         int high = to;

@@ -7,7 +7,8 @@ import java.util.Set;
 import java.util.stream.Stream;
 
 /**
- * The places there are.
+ * The places there are. Each physical memory must be in it once: of a card that two backends show, one device; of an integrated
+ * GPU and the host it shares its memory with, one of the two.
  *
  * @param devices the devices that compute, in the order {@link SplitMode#SEQUENTIAL} fills them; may be empty
  * @param host the host, if it may be used at all

@@ -78,7 +78,7 @@ final class ScatteredFit {
         return homes;
     }
 
-    /** The most layers one device can take, by the least bytes any so-and-so many of them need. What has no layers goes first. */
+    /** The most layers one device can take, by the least bytes any number of them need. What has no layers goes first. */
     private int[] mostLayers() {
         int[] homes = new int[items.size()];
         Arrays.fill(homes, Draft.HOST);

@@ -50,7 +50,7 @@ public record GpuMemoryInfo(long totalMemory, long availableMemory, long reserve
      *
      * @param memory where the device was found
      * @param device the device
-     * @return the figures; where nothing tells what is free, {@link MemoryBudget#UNKNOWN_FREE_SHARE} of the total counts as free
+     * @return the figures; where nothing tells what is free, {@link MemoryBudget#UNKNOWN_FREE_SHARE} of the total counts
      * @throws GpuMemoryQueryException if the driver does not answer
      */
     public static GpuMemoryInfo query(GpuMemory memory, GpuDevice device) {
@@ -61,7 +61,7 @@ public record GpuMemoryInfo(long totalMemory, long availableMemory, long reserve
      * Asks the driver of an open device.
      *
      * @param pool the device's pool; what lies idle in it does not count as free
-     * @return the figures; where nothing tells what is free, {@link MemoryBudget#UNKNOWN_FREE_SHARE} of the total counts as free
+     * @return the figures; where nothing tells what is free, {@link MemoryBudget#UNKNOWN_FREE_SHARE} of the total counts
      * @throws GpuMemoryQueryException if the driver does not answer
      */
     public static GpuMemoryInfo query(GpuMemoryPool pool) {
