@@ -4,4 +4,7 @@ module dev.headroom.memory.model {
     requires static org.jspecify;
 
     exports dev.headroom.memory.model;
+    exports dev.headroom.memory.model.calibration;
+    exports dev.headroom.memory.model.placement;
+    exports dev.headroom.memory.model.workspace;
 }

@@ -33,7 +33,7 @@ public final class LoadedModel implements AutoCloseable {
     }
 
     /**
-     * The pool the tensors were loaded into.
+     * The loader's pool: where the tensors are, unless {@link ModelLoader.Builder#pools} sent some elsewhere.
      *
      * @return the pool
      */

@@ -45,6 +45,7 @@ public final class ModelLoader {
     private static final int MAX_THREADS = 64;
 
     private final GpuMemoryPool pool;
+    private final TensorPools pools;
     private final boolean fallbackAllowed;
     private final boolean verifying;
     private final int threads;
@@ -53,6 +54,7 @@ public final class ModelLoader {
 
     private ModelLoader(Builder builder) {
         this.pool = builder.pool;
+        this.pools = builder.pools;
         this.fallbackAllowed = builder.fallbackAllowed;
         this.verifying = builder.verifying;
         this.threads = builder.threads;
@@ -132,11 +134,14 @@ public final class ModelLoader {
     }
 
     private void allocate(GgufFile file, Map<String, FallbackBuffer> buffers) throws IOException {
-        for (GgufTensor tensor : file.tensors()) {
+        List<GpuMemoryPool> targets = file.tensors().stream().map(pools::poolOf).toList();
+        for (int i = 0; i < targets.size(); i++) {
+            GgufTensor tensor = file.tensors().get(i);
+            GpuMemoryPool target = targets.get(i);
             ChunkLoop.requireWanted(cancelled);
             AllocationRequest request = AllocationRequest.of(tensor.byteSize()).tagged(tensor.name());
             buffers.put(
-                    tensor.name(), pool.allocateWithFallback(fallbackAllowed ? request : request.withoutFallback()));
+                    tensor.name(), target.allocateWithFallback(fallbackAllowed ? request : request.withoutFallback()));
         }
     }
 
@@ -189,6 +194,7 @@ public final class ModelLoader {
     public static final class Builder {
 
         private final GpuMemoryPool pool;
+        private TensorPools pools;
         private boolean fallbackAllowed = true;
         private boolean verifying;
         private int threads = 1;
@@ -197,6 +203,18 @@ public final class ModelLoader {
 
         private Builder(GpuMemoryPool pool) {
             this.pool = Objects.requireNonNull(pool, "pool");
+            this.pools = _ -> pool;
+        }
+
+        /**
+         * Sets which tensor goes where, as {@link PlacedTensors#pools} says; all go to the builder's pool unless set.
+         *
+         * @param targets the pool of every tensor
+         * @return this builder
+         */
+        public Builder pools(TensorPools targets) {
+            pools = Objects.requireNonNull(targets, "targets");
+            return this;
         }
 
         /**
