@@ -1,6 +1,7 @@
 package dev.headroom.examples;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.headroom.memory.testkit.LeakGuard;
 import java.io.ByteArrayOutputStream;
@@ -72,6 +73,13 @@ class ExamplesTest {
     void stagedUpload() {
         assertThat(printed(() -> StagedUpload.main(new String[0])))
                 .containsExactly("16 MiB uploaded through 2 MiB of pinned memory; the last byte is 15");
+    }
+
+    @Test
+    void openClKernel() {
+        List<String> lines = printed(() -> OpenClKernel.main(new String[0]));
+        assumeTrue(lines.size() == 1, () -> "no OpenCL device: " + String.join("; ", lines));
+        assertThat(lines).containsExactly("20 * 2 + 1 = 41.0, and the same in all places: true");
     }
 
     @Test
