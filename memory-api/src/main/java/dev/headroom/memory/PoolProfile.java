@@ -34,7 +34,12 @@ public sealed interface PoolProfile {
     /** The default. */
     enum Engine implements PoolProfile {
         /** The one there is. */
-        INSTANCE
+        INSTANCE;
+
+        @Override
+        public String toString() {
+            return "engine";
+        }
     }
 
     /**

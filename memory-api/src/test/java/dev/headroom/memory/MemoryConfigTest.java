@@ -132,7 +132,11 @@ class MemoryConfigTest {
                         "waitTimeout is PT2562047788015215H30M7S: must be from 0 to 365 days"),
                 refused(
                         b -> b.closeTimeout(Duration.ofDays(365).plusNanos(1)),
-                        "closeTimeout is PT8760H0.000000001S: must be from 0 to 365 days"));
+                        "closeTimeout is PT8760H0.000000001S: must be from 0 to 365 days"),
+                refused(b -> b.idleTrimAfter(Duration.ZERO), "idleTrimAfter is PT0S: must be above 0, up to 365 days"),
+                refused(
+                        b -> b.idleTrimAfter(Duration.ofDays(366)),
+                        "idleTrimAfter is PT8784H: must be above 0, up to 365 days"));
     }
 
     private static Arguments refused(UnaryOperator<MemoryConfig.Builder> setting, String message) {
@@ -151,7 +155,9 @@ class MemoryConfigTest {
                 .fallbackLimitBytes(1)
                 .waitTimeout(Duration.ZERO)
                 .closeTimeout(Duration.ofDays(365))
+                .idleTrimAfter(Duration.ofNanos(1))
                 .build();
+        assertThat(config.idleTrimAfter()).contains(Duration.ofNanos(1));
         assertThat(config.minFreeBytes()).isZero();
         assertThat(config.eventSampling()).isEqualTo(1);
         assertThat(config.pressureInterval()).isEqualTo(Duration.ofMillis(10));

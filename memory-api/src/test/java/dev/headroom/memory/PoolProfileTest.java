@@ -75,7 +75,7 @@ class PoolProfileTest {
 
     @Test
     void equalProfilesAreEqual() {
-        assertThat(PoolProfile.engine()).isSameAs(PoolProfile.engine());
+        assertThat(PoolProfile.engine()).isSameAs(PoolProfile.engine()).hasToString("engine");
         assertThat(PoolProfile.blockClasses(7)).isEqualTo(PoolProfile.blockClasses(7));
         assertThat(MemoryConfig.defaults().profile()).isEqualTo(PoolProfile.engine());
     }

@@ -153,6 +153,25 @@ class MessagesTest {
     }
 
     @Test
+    void enoughIsFreeButNotAligned() {
+        try (GpuMemory memory = open(DEFAULTS.toBuilder().limitBytes(4 * MIB).build(), cuda)) {
+            GpuMemoryPool pool = memory.pool(memory.devices().getFirst());
+            List<DeviceBuffer> buffers =
+                    List.of(pool.allocate(MIB / 2), pool.allocate(MIB), pool.allocate(MIB * 5 / 2));
+            buffers.get(1).close();
+            AllocationRequest request = AllocationRequest.of(MIB).aligned(MIB);
+            assertThat(catchThrowableOfType(DeviceOutOfMemoryException.class, () -> pool.allocate(request)))
+                    .hasMessage("""
+                            cuda:0 (RTX): 1 MiB wanted, but only 0 B more can be had (limit 4 MiB less 4 MiB held by this pool; \
+                            8.00 GiB free, measured). Largest free range 1 MiB, 3 MiB in buffers, 4 MiB held from the driver. \
+                            A free range is large enough, but has no place at a multiple of 1 MiB. To make room, close buffers \
+                            (2 open; TrackingLevel.FULL would name them) or ask for a smaller alignment or raise limitBytes by \
+                            1 MiB""");
+            buffers.forEach(DeviceBuffer::close);
+        }
+    }
+
+    @Test
     void theDeviceItselfIsFull() {
         cuda.device(0).occupy(7 * GIB);
         try (GpuMemory memory =

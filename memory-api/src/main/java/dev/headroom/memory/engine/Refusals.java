@@ -127,7 +127,13 @@ final class Refusals {
         DomainLedger ledger = heap.accountant().ledger();
         DomainLedger.Figures booked = ledger.figures();
         long elsewhere = booked.heldBytes() - ownBytes.applyAsLong(ledger);
-        if (figures.freeBytes() >= request.byteSize()) {
+        boolean inOnePiece = figures.largestFree() >= request.byteSize();
+        if (inOnePiece && request.byteAlignment() > Tlsf.DEFAULT_GRANULE) {
+            particulars.add(
+                    "A free range is large enough, but has no place at a multiple of %s"
+                            .formatted(ByteSize.format(request.byteAlignment())),
+                    "ask for a smaller alignment");
+        } else if (!inOnePiece && figures.freeBytes() >= request.byteSize()) {
             particulars.add(
                     "%s lie free in the pool, but in pieces, none of them large enough"
                             .formatted(ByteSize.format(figures.freeBytes())),
