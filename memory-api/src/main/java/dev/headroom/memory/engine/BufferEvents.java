@@ -4,7 +4,7 @@ import static dev.headroom.memory.engine.EventSink.EVENTS;
 
 import java.util.Optional;
 
-/** Makes one allocation in so many an event, and with it its close. Thread-safe. */
+/** Makes one allocation in so many an event, the first included, and with it its close. Thread-safe. */
 final class BufferEvents {
 
     private final int oneIn;
@@ -13,6 +13,7 @@ final class BufferEvents {
 
     BufferEvents(int oneIn) {
         this.oneIn = oneIn;
+        this.passed = oneIn - 1;
     }
 
     /**

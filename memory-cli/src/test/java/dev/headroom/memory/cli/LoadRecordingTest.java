@@ -22,7 +22,7 @@ import org.junit.jupiter.api.io.TempDir;
 class LoadRecordingTest {
 
     private static final long MIB = 1L << 20;
-    private static final int TENSORS = 80;
+    private static final int TENSORS = 70;
 
     @TempDir
     Path folder;
@@ -79,7 +79,7 @@ class LoadRecordingTest {
             assertThat(event.getLong("requiredBytes")).isEqualTo(TENSORS * MIB);
             assertThat(event.getString("preference")).isEqualTo("cuda");
             assertThat(event.getString("chosen")).isEmpty();
-            assertThat(event.getString("verdicts")).isEqualTo("cuda:0 short by 14 MiB");
+            assertThat(event.getString("verdicts")).isEqualTo("cuda:0 short by 4 MiB");
         });
         assertThat(sum(events, "Transfer", "cuda:0") + sum(events, "Transfer", "cpu:0"))
                 .as("written once, read back once")
