@@ -217,9 +217,9 @@ final class ClassBlocks {
         }
     }
 
-    private static boolean fits(Size size, long bytes, long alignment) {
+    private boolean fits(Size size, long bytes, long alignment) {
         return size.blockBytes() >= GrowthPolicy.roundUp(bytes, PoolProfile.ALIGNMENT_BYTES)
-                && size.blockBytes() >= alignment;
+                && size.blockBytes() >= Math.max(alignment, tlsf.granule()); // where a kernel could bind it
     }
 
     private int take(Slab slab) {

@@ -59,6 +59,16 @@ class ClassBlocksTest {
     }
 
     @Test
+    void aClassTooSmallForWhereKernelsBindIsPassedOver() {
+        Tlsf coarse = new Tlsf(4 * KIB);
+        coarse.addRegion(64 * MIB);
+        ClassBlocks classes =
+                new ClassBlocks(coarse, List.of(new BlockClass(0, KIB, 10), new BlockClass(1, 64 * KIB, 10)));
+        assertThat(classes.byteSize(classes.take(100, 256))).isEqualTo(64 * KIB);
+        assertThat(allocated(classes)).containsExactly(0L, 1L);
+    }
+
+    @Test
     void blocksAreAlignedToTheirSize() {
         tlsf.addRegion(64 * MIB);
         tlsf.allocate(256, 256);
