@@ -135,6 +135,20 @@ final class JsonInput implements AutoCloseable {
         }
     }
 
+    /** How long the text is that the parser stands on. */
+    int textLength() throws IOException {
+        try {
+            return parser.getStringLength();
+        } catch (JacksonException e) {
+            throw refuse(e);
+        }
+    }
+
+    /** Where the parser stands, to be told later. Characters count as bytes: configurations are ASCII up to there. */
+    long position() {
+        return start + Math.max(0, parser.currentTokenLocation().getCharOffset());
+    }
+
     /** The whole number, from 0 to 2^63 - 1, that the parser stands on. */
     long count(String what) throws IOException {
         if (token() != JsonToken.VALUE_NUMBER_INT) {

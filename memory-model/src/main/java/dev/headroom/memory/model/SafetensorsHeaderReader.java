@@ -155,7 +155,8 @@ final class SafetensorsHeaderReader {
         while (json.nextName()) {
             if (!keys.add(json.name())) {
                 throw json.refuse(
-                        "unique keys in \"" + METADATA + "\"", ModelFileException.quote(json.name()) + " a second time");
+                        "unique keys in \"" + METADATA + "\"",
+                        ModelFileException.quote(json.name()) + " a second time");
             }
             if (keys.size() > MAX_METADATA_KEYS) {
                 throw json.refuse("at most " + MAX_METADATA_KEYS + " keys in \"" + METADATA + "\"", "one more");
@@ -178,8 +179,7 @@ final class SafetensorsHeaderReader {
                 throw json.refuse("dtype, shape and data_offsets of {}", ModelFileException.quote(json.name()));
             }
             if ((seen & 1 << key) != 0) {
-                throw json.refuse(
-                        "unique keys in {}", ModelFileException.quote(json.name()) + " a second time");
+                throw json.refuse("unique keys in {}", ModelFileException.quote(json.name()) + " a second time");
             }
             seen |= 1 << key;
             switch (key) {
@@ -243,8 +243,7 @@ final class SafetensorsHeaderReader {
         long room = fileBytes - dataOffset;
         if (begin > end || end > room) {
             throw json.refuse(
-                    "the data of {} inside the " + room + " bytes behind the header",
-                    "bytes " + begin + " to " + end);
+                    "the data of {} inside the " + room + " bytes behind the header", "bytes " + begin + " to " + end);
         }
         if (end - begin != bytes) {
             throw json.refuse(

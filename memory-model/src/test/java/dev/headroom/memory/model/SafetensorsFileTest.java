@@ -34,9 +34,7 @@ class SafetensorsFileTest {
                 + entry("half", "F4", "[4]", 16, 18) + "}  ";
         SafetensorsFile file = SafetensorsFile.read(file(json, 18));
         long data = 8 + json.length();
-        assertThat(file.tensors())
-                .extracting(SafetensorsTensor::name)
-                .containsExactly("a", "b", "empty", "half");
+        assertThat(file.tensors()).extracting(SafetensorsTensor::name).containsExactly("a", "b", "empty", "half");
         SafetensorsTensor b = file.tensor("b").orElseThrow();
         assertThat(b.type()).isEqualTo(DataType.BF16);
         assertThat(b.shape()).containsExactly(3L, 2L);
@@ -65,16 +63,17 @@ class SafetensorsFileTest {
                 "{\"metadata\":{\"total_size\":12,\"x\":[1e400]},\"extra\":{\"deep\":[{}]},"
                         + "\"weight_map\":{\"b\":\"x-2.safetensors\",\"a\":\"x-1.safetensors\"}}");
         SafetensorsFile file = SafetensorsFile.read(index);
-        assertThat(file.files())
-                .containsExactly(folder.resolve("x-2.safetensors"), folder.resolve("x-1.safetensors"));
+        assertThat(file.files()).containsExactly(folder.resolve("x-2.safetensors"), folder.resolve("x-1.safetensors"));
         assertThat(file.tensorBytes()).isEqualTo(12);
         assertThat(file.tensor("a").orElseThrow().shard()).isEqualTo(1);
     }
 
     static Stream<Arguments> badMaps() {
         return Stream.of(
-                Arguments.of("\"a\":\"../x.safetensors\"", "expected the plain name of a .safetensors or .bin file in the same folder, "
-                        + "found the text \"../x.safetensors\""),
+                Arguments.of(
+                        "\"a\":\"../x.safetensors\"",
+                        "expected the plain name of a .safetensors or .bin file in the same folder, "
+                                + "found the text \"../x.safetensors\""),
                 Arguments.of("\"a\":\"/x.safetensors\"", "found the text \"/x.safetensors\""),
                 Arguments.of("\"a\":\"d\\\\x.safetensors\"", "found the text \"d\\x.safetensors\""),
                 Arguments.of("\"a\":\"..\"", "found the text \"..\""),
@@ -82,16 +81,27 @@ class SafetensorsFileTest {
                 Arguments.of("\"a\":\"x\\u0000.safetensors\"", "found the text \"x\\u0000.safetensors\""),
                 Arguments.of("\"a\":\"x.pt\"", "found the text \"x.pt\""),
                 Arguments.of("\"a\":7", "expected the file of \"a\", found 7"),
-                Arguments.of("\"a\":\"x.safetensors\",\"a\":\"x.safetensors\"", "expected unique tensor names, found \"a\" a second time"),
-                Arguments.of("\"a\":\"gone.safetensors\"", "expected all 1 files in its folder, found no gone.safetensors\n"
-                        + "put the missing files beside the index"),
-                Arguments.of("\"b\":\"x.safetensors\"", "expected only tensors that model.safetensors.index.json places in this file, "
-                        + "found \"a\""),
-                Arguments.of("\"a\":\"x.safetensors\",\"b\":\"x.safetensors\"", "expected every tensor in the file it names, "
-                        + "found no \"b\" there"),
-                Arguments.of("\"a\":\"x.bin\"", "expected safetensors files under \"weight_map\", "
-                        + "found PyTorch files, which cannot be read here"),
-                Arguments.of("\"a\":\"x.safetensors\",\"b\":\"x.bin\"", "expected files of one format, found the text \"x.bin\""));
+                Arguments.of(
+                        "\"a\":\"x.safetensors\",\"a\":\"x.safetensors\"",
+                        "expected unique tensor names, found \"a\" a second time"),
+                Arguments.of(
+                        "\"a\":\"gone.safetensors\"",
+                        "expected all 1 files in its folder, found no gone.safetensors\n"
+                                + "put the missing files beside the index"),
+                Arguments.of(
+                        "\"b\":\"x.safetensors\"",
+                        "expected only tensors that model.safetensors.index.json places in this file, "
+                                + "found \"a\""),
+                Arguments.of(
+                        "\"a\":\"x.safetensors\",\"b\":\"x.safetensors\"",
+                        "expected every tensor in the file it names, " + "found no \"b\" there"),
+                Arguments.of(
+                        "\"a\":\"x.bin\"",
+                        "expected safetensors files under \"weight_map\", "
+                                + "found PyTorch files, which cannot be read here"),
+                Arguments.of(
+                        "\"a\":\"x.safetensors\",\"b\":\"x.bin\"",
+                        "expected files of one format, found the text \"x.bin\""));
     }
 
     @ParameterizedTest
@@ -111,8 +121,7 @@ class SafetensorsFileTest {
                 folder.resolve("i.json"), "{\"weight_map\":{\"a\":\"x.safetensors\"}}\n{\"weight_map\":{}}");
         assertThatExceptionOfType(ModelFileException.class)
                 .isThrownBy(() -> SafetensorsFile.read(index))
-                .withMessageEndingWith(
-                        "at byte 37: expected the end of the JSON text, found an object behind it");
+                .withMessageEndingWith("at byte 37: expected the end of the JSON text, found an object behind it");
     }
 
     @Test
