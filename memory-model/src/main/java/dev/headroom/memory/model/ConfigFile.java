@@ -67,16 +67,16 @@ final class ConfigFile {
             Map<String, Value> top = new HashMap<>();
             Map<String, Value> text = new HashMap<>();
             json.expect(JsonToken.START_OBJECT, "an object");
-            object(json, "", top, text, true);
+            object(json, "", top, text, 0);
             json.end();
             stamp.verify(path);
             return new ConfigFile(path, text, top);
         }
     }
 
-    /** Reads an object and, by no more than two calls within each other, the parts in it that count. */
+    /** Reads an object and the parts in it that count: text parts at the top, others there and in text parts. */
     private static void object(
-            JsonInput json, String prefix, Map<String, Value> into, Map<String, Value> text, boolean parts)
+            JsonInput json, String prefix, Map<String, Value> into, Map<String, Value> text, int depth)
             throws IOException {
         Set<String> keys = new HashSet<>();
         while (json.nextName()) {
@@ -89,14 +89,15 @@ final class ConfigFile {
             }
             JsonToken token = json.next("a value");
             String part = token == JsonToken.START_OBJECT ? PARTS.get(key) : null;
-            if (part != null && (parts || !part.isEmpty())) {
-                boolean textPart = part.isEmpty();
-                object(json, part, textPart ? text : into, text, textPart);
-            } else {
+            if (part != null && prefix.isEmpty() && depth <= (part.isEmpty() ? 0 : 1)) {
+                object(json, part, part.isEmpty() ? text : into, text, depth + 1);
+            } else if (ConfigKeys.ALL.contains(prefix + key)) {
                 Optional<Object> content = content(json, token);
-                if (content.isPresent() && ConfigKeys.ALL.contains(prefix + key)) {
+                if (content.isPresent()) {
                     into.put(prefix + key, new Value(json.position(), content.get()));
                 }
+            } else {
+                json.skip();
             }
         }
     }
@@ -115,10 +116,14 @@ final class ConfigFile {
         };
     }
 
-    /** A whole number, or its digits if it is negative or too large: whoever asks for it refuses it then. */
+    /** A whole number, or its digits if it is too large: whoever asks for it refuses it then. */
     private static Object number(JsonInput json) throws IOException {
         String digits = json.text();
-        return digits.length() < 19 ? (Object) Long.valueOf(digits) : digits;
+        try {
+            return Long.valueOf(digits);
+        } catch (NumberFormatException _) {
+            return digits;
+        }
     }
 
     /** A list of texts, numbers and truth values; empty if it holds anything else or too much. */
@@ -131,7 +136,7 @@ final class ConfigFile {
                 case VALUE_STRING -> {
                     plain = fits
                             && json.textLength() <= 64
-                            && elements.add(json.text().intern());
+                            && elements.add(json.text());
                 }
                 case VALUE_NUMBER_INT -> plain = fits && elements.add(number(json));
                 case VALUE_TRUE, VALUE_FALSE -> plain = fits && elements.add(json.token() == JsonToken.VALUE_TRUE);
