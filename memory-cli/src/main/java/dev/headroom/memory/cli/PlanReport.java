@@ -2,6 +2,8 @@ package dev.headroom.memory.cli;
 
 import dev.headroom.memory.BackendPreference;
 import dev.headroom.memory.ByteSize;
+import dev.headroom.memory.DeviceClass;
+import dev.headroom.memory.GpuDevice;
 import dev.headroom.memory.Selection;
 import dev.headroom.memory.model.FootprintOptions;
 import dev.headroom.memory.model.FootprintTerm;
@@ -9,7 +11,10 @@ import dev.headroom.memory.model.FootprintTerm.Kind;
 import dev.headroom.memory.model.ModelFile;
 import dev.headroom.memory.model.ModelFootprint;
 import java.io.PrintStream;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import tools.jackson.core.JsonGenerator;
 
 /** What there is to say about a plan, in words and in JSON. */
@@ -46,9 +51,20 @@ record PlanReport(ModelFile model, ModelFootprint footprint, BackendPreference b
             out.println();
             footprint.terms().stream().filter(term -> term.kind().onHost()).forEach(term -> print(out, term));
         }
-        footprint.remarks().forEach(remark -> out.println("note: " + remark));
+        remarks().forEach(remark -> out.println("note: " + remark));
         out.println();
         out.println(selection.explain());
+    }
+
+    /** Those of the footprint, and what changes where a plan for a device beside the host ends up on the host. */
+    private List<String> remarks() {
+        List<String> remarks = new ArrayList<>(footprint.remarks());
+        boolean onHost = selection.chosen().map(GpuDevice::deviceClass).equals(Optional.of(DeviceClass.HOST));
+        if (onHost && footprint.hostTotalBytes() > 0) {
+            remarks.add("on the host, what lies in host memory comes on top of the total: "
+                    + ByteSize.format(footprint.hostTotalBytes()) + "; --backend cpu counts it all as one");
+        }
+        return remarks;
     }
 
     private static void print(PrintStream out, FootprintTerm term) {
@@ -128,7 +144,7 @@ record PlanReport(ModelFile model, ModelFootprint footprint, BackendPreference b
             json.writeStringProperty("reason", term.reason());
         });
         json.writeArrayPropertyStart("remarks");
-        footprint.remarks().forEach(json::writeString);
+        remarks().forEach(json::writeString);
         json.writeEndArray();
     }
 }

@@ -211,7 +211,11 @@ class PlanTest {
         CommandRun only = plan(List.of(SimulatedBackend.host(16 * GIB)), "--json");
         assertThat(part(only, "footprint"))
                 .containsEntry("hostBytes", EMBEDDING)
-                .containsEntry("overheadBytes", 0L);
+                .containsEntry("overheadBytes", 0L)
+                .containsEntry(
+                        "remarks",
+                        List.of("on the host, what lies in host memory comes on top of the total: 43.16 MiB; "
+                                + "--backend cpu counts it all as one"));
     }
 
     @ParameterizedTest

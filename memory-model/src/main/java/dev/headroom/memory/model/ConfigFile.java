@@ -134,9 +134,7 @@ final class ConfigFile {
             boolean fits = plain && elements.size() < MAX_ELEMENTS;
             switch (json.token()) {
                 case VALUE_STRING -> {
-                    plain = fits
-                            && json.textLength() <= 64
-                            && elements.add(json.text());
+                    plain = fits && json.textLength() <= 64 && elements.add(json.text());
                 }
                 case VALUE_NUMBER_INT -> plain = fits && elements.add(number(json));
                 case VALUE_TRUE, VALUE_FALSE -> plain = fits && elements.add(json.token() == JsonToken.VALUE_TRUE);

@@ -205,7 +205,8 @@ public final class ModelFootprint {
 
     private static void addOverhead(List<FootprintTerm> terms, FootprintOptions options) {
         if (options.onHost() || options.overhead() == Overhead.NONE) {
-            terms.add(FootprintTerm.exact(Kind.OVERHEAD, 0, options.onHost() ? "the host has none" : "none asked for"));
+            terms.add(FootprintTerm.exact(
+                    Kind.OVERHEAD, 0, options.onHost() ? "the host has none" : "no driver's context is opened for it"));
             return;
         }
         terms.add(new FootprintTerm(
