@@ -230,10 +230,16 @@ final class JsonInput implements AutoCloseable {
             throw cause;
         }
         long position = position(parser.currentLocation().getCharOffset());
-        String expected =
-                e instanceof StreamConstraintsException ? "JSON of a model, within its limits" : "well-formed JSON";
-        String reason = e.getOriginalMessage();
-        return new ModelFileException(path, position, expected, ModelFileException.quote(reason == null ? "" : reason));
+        boolean tooMuch = e instanceof StreamConstraintsException;
+        // The parser's own words up to what it would have liked instead, without the names of its settings.
+        String reason = String.valueOf(e.getOriginalMessage())
+                .replaceAll(", from `[^`]*`", "")
+                .replaceFirst("(?s)\\)?[:;,] .*", "");
+        return new ModelFileException(
+                path,
+                position,
+                tooMuch ? "JSON within the limits of a model file" : "well-formed JSON",
+                ModelFileException.quote(reason));
     }
 
     /**

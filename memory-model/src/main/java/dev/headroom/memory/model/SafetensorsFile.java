@@ -109,23 +109,25 @@ public final class SafetensorsFile {
 
     private void verifyAgainst(SafetensorsIndex index) throws ModelFileException {
         for (SafetensorsTensor tensor : tensors) {
-            Integer shard = index.shardOfTensor().get(tensor.name());
-            if (shard == null || shard != tensor.shard()) {
+            if (Arrays.binarySearch(index.tensors(tensor.shard()), tensor.name()) < 0) {
                 throw new ModelFileException(
                         files.get(tensor.shard()),
                         "only tensors that " + index.path().getFileName() + " places in this file",
                         ModelFileException.quote(tensor.name()));
             }
         }
-        if (index.shardOfTensor().size() != byName.length) {
-            String missing = index.shardOfTensor().keySet().stream()
-                    .filter(name -> tensor(name).isEmpty())
-                    .min(Comparator.naturalOrder())
-                    .orElse("");
-            throw new ModelFileException(
-                    index.path(),
-                    "every tensor in the file it names",
-                    "no " + ModelFileException.quote(missing) + " there");
+        if (index.tensorCount() == byName.length) {
+            return;
+        }
+        for (int i = 0; i < files.size(); i++) {
+            for (String name : index.tensors(i)) {
+                if (tensor(name).isEmpty()) {
+                    throw new ModelFileException(
+                            index.path(),
+                            "every tensor in the file it names",
+                            "no " + ModelFileException.quote(name) + " there");
+                }
+            }
         }
     }
 

@@ -3,6 +3,7 @@ package dev.headroom.memory.model;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -29,14 +30,15 @@ final class SafetensorsIndex {
 
     private final Path path;
     private final List<String> shards;
-    private final Map<String, Integer> shardOfTensor;
+    /** The tensors of each file, sorted. Arrays, because a map would cost several times the text it is read from. */
+    private final List<String[]> tensorsOfShard;
+
     private final OptionalLong totalSize;
 
-    private SafetensorsIndex(
-            Path path, List<String> shards, Map<String, Integer> shardOfTensor, OptionalLong totalSize) {
+    private SafetensorsIndex(Path path, List<String> shards, List<String[]> tensorsOfShard, OptionalLong totalSize) {
         this.path = path;
         this.shards = shards;
-        this.shardOfTensor = shardOfTensor;
+        this.tensorsOfShard = tensorsOfShard;
         this.totalSize = totalSize;
     }
 
@@ -49,9 +51,14 @@ final class SafetensorsIndex {
         return shards;
     }
 
-    /** The tensors by name, each with the number of its file. */
-    Map<String, Integer> shardOfTensor() {
-        return shardOfTensor;
+    /** The names of the tensors of one file, sorted; not to be changed. */
+    String[] tensors(int shard) {
+        return tensorsOfShard.get(shard);
+    }
+
+    /** How many tensors there are. */
+    long tensorCount() {
+        return tensorsOfShard.stream().mapToLong(names -> names.length).sum();
     }
 
     /** The bytes of all tensors, if the index says. */
@@ -109,7 +116,7 @@ final class SafetensorsIndex {
             throw new ModelFileException(
                     path, "an object under \"" + WEIGHT_MAP + "\"", "none", "this is not the index of a sharded model");
         }
-        return new SafetensorsIndex(path, map.get().shards, map.get().shardOfTensor, totalSize);
+        return new SafetensorsIndex(path, map.get().shards, map.get().tensorsOfShard, totalSize);
     }
 
     private static OptionalLong totalSize(JsonInput json) throws IOException {
@@ -134,10 +141,11 @@ final class SafetensorsIndex {
         // Names of shards repeat: one text and one number for each serve all its tensors.
         Map<String, Integer> numbers = new HashMap<>();
         List<String> shards = new ArrayList<>();
-        Map<String, Integer> shardOfTensor = new HashMap<>();
+        List<List<String>> tensors = new ArrayList<>();
         while (json.nextName()) {
             String tensor = json.name();
-            json.expect(JsonToken.VALUE_STRING, "the file of " + ModelFileException.quote(tensor));
+            json.about(tensor);
+            json.expect(JsonToken.VALUE_STRING, "the file of {}");
             String shard = json.text();
             Integer number = numbers.get(shard);
             if (number == null) {
@@ -145,6 +153,7 @@ final class SafetensorsIndex {
                 number = shards.size();
                 numbers.put(shard, number);
                 shards.add(shard);
+                tensors.add(new ArrayList<>());
                 if (number == MAX_SHARDS) {
                     throw json.refuse("at most " + MAX_SHARDS + " files", "one more");
                 }
@@ -152,11 +161,27 @@ final class SafetensorsIndex {
                     throw json.refuse("files of one format", json.describe());
                 }
             }
-            if (shardOfTensor.put(tensor, number) != null) {
-                throw json.refuse("unique tensor names", ModelFileException.quote(tensor) + " a second time");
+            tensors.get(number).add(tensor);
+        }
+        List<String[]> sorted = new ArrayList<>();
+        for (List<String> names : tensors) {
+            String[] array = names.toArray(String[]::new);
+            Arrays.sort(array);
+            sorted.add(array);
+        }
+        requireUnique(path, sorted);
+        return new SafetensorsIndex(path, List.copyOf(shards), sorted, OptionalLong.empty());
+    }
+
+    private static void requireUnique(Path path, List<String[]> tensors) throws ModelFileException {
+        String[] all = tensors.stream().flatMap(Arrays::stream).toArray(String[]::new);
+        Arrays.sort(all);
+        for (int i = 1; i < all.length; i++) {
+            if (all[i].equals(all[i - 1])) {
+                throw new ModelFileException(
+                        path, "unique tensor names", ModelFileException.quote(all[i]) + " a second time");
             }
         }
-        return new SafetensorsIndex(path, List.copyOf(shards), shardOfTensor, OptionalLong.empty());
     }
 
     /** A name from the index must stay in the folder of the index. */

@@ -298,4 +298,29 @@ class HostileSafetensorsTest {
                 "header %d bytes, heap %.2f times that%n", file.headerBytes(), (double) allocated / file.headerBytes());
         assertThat(allocated).isLessThanOrEqualTo(8 * file.headerBytes() + (256 << 10));
     }
+
+    /** What is held on to, not what passes through: the names, and one number for each. */
+    @Test
+    void anIndexOfAHundredThousandTensorsCostsLittle() throws IOException {
+        StringBuilder json = new StringBuilder("{\"weight_map\":{");
+        for (int i = 0; i < 100_000; i++) {
+            json.append(i == 0 ? "" : ",")
+                    .append("\"t")
+                    .append(i)
+                    .append("\":\"")
+                    .append(i % 100)
+                    .append(".safetensors\"");
+        }
+        Path path =
+                Files.writeString(folder.resolve("i.json"), json.append("}}").toString());
+        assertThat(SafetensorsIndex.read(path).shards()).hasSize(100);
+        var threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        long allocated = threads.getCurrentThreadAllocatedBytes();
+        SafetensorsIndex index = SafetensorsIndex.read(path);
+        allocated = threads.getCurrentThreadAllocatedBytes() - allocated;
+        System.out.printf(
+                "index %d bytes, heap %.2f times that%n", Files.size(path), (double) allocated / Files.size(path));
+        assertThat(index.tensorCount()).isEqualTo(100_000);
+        assertThat(allocated).isLessThanOrEqualTo(8 * Files.size(path) + (256 << 10));
+    }
 }
