@@ -9,7 +9,7 @@ import java.util.stream.Stream;
 
 /**
  * What is known of an architecture beyond its header: which layers look through a window, which are recurrent. A header
- * that says so itself is believed before this table. As llama.cpp's loader has it, in the state of November 2026.
+ * that says so itself is believed before this table. After llama.cpp's loader.
  *
  * @param windowPeriod one layer of so many attends in full and the others through a window; 0 if there are no windows
  * @param fullFirst whether the full layer is the first of its period, not the last
