@@ -184,7 +184,7 @@ class DevicesAndSelectTest {
             select 1 2                    | 2
             devices --what                | --what
             unknown                       | unknown
-            ''                            | devices, select, inspect, load, synth
+            ''                            | devices, select, plan, inspect, load, synth
             """)
     void wrongUsage(String args, String says) {
         CommandRun run = CommandRun.of(machine(), args.isEmpty() ? new String[0] : args.split(" +"));
