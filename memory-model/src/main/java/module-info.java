@@ -2,6 +2,7 @@
 module dev.headroom.memory.model {
     requires transitive dev.headroom.memory;
     requires static org.jspecify;
+    requires tools.jackson.core;
 
     exports dev.headroom.memory.model;
     exports dev.headroom.memory.model.calibration;

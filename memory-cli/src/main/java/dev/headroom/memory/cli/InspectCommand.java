@@ -2,11 +2,10 @@ package dev.headroom.memory.cli;
 
 import dev.headroom.memory.ByteSize;
 import dev.headroom.memory.model.GgufFile;
+import dev.headroom.memory.model.ModelFile;
 import dev.headroom.memory.model.ModelFileException;
+import dev.headroom.memory.model.SafetensorsFile;
 import java.io.IOException;
-import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -25,8 +24,6 @@ import tools.jackson.core.JsonGenerator;
         footer = {"", "Exit code 3 if one of them is invalid or cannot be read."})
 final class InspectCommand implements Callable<Integer> {
 
-    private static final String MAGIC = "GGUF";
-
     private final CommandContext context;
 
     @Mixin
@@ -42,12 +39,53 @@ final class InspectCommand implements Callable<Integer> {
         this.context = context;
     }
 
+    /** What a valid file holds; a configuration holds no tensors. */
+    private record Contents(String format, String words, OptionalLong tensors, OptionalLong bytes) {
+
+        static Contents of(Path path) throws IOException {
+            Optional<ModelFile.Format> format = ModelFile.formatOf(path);
+            if (format.isPresent() && format.get() == ModelFile.Format.SAFETENSORS) {
+                SafetensorsFile file = SafetensorsFile.read(path);
+                int files = file.files().size();
+                return counted(
+                        format.get(),
+                        "safetensors" + (files > 1 ? " in " + files + " files" : ""),
+                        file.tensors().size(),
+                        file.tensorBytes());
+            }
+            if (format.isPresent() && format.get() == ModelFile.Format.CONFIG) {
+                ModelFile file = ModelFile.read(path);
+                return new Contents(
+                        format.get().label(),
+                        "configuration of " + file.architecture() + ", " + file.layers() + " layers",
+                        OptionalLong.empty(),
+                        OptionalLong.empty());
+            }
+            GgufFile file = GgufFile.read(path);
+            int shards = file.shards().size();
+            return counted(
+                    ModelFile.Format.GGUF,
+                    "GGUF version " + file.shards().getFirst().version()
+                            + (shards > 1 ? " in " + shards + " files" : ""),
+                    file.tensors().size(),
+                    file.tensorBytes());
+        }
+
+        private static Contents counted(ModelFile.Format format, String words, int tensors, long bytes) {
+            return new Contents(
+                    format.label(),
+                    "%s, %d tensors, %s".formatted(words, tensors, ByteSize.format(bytes)),
+                    OptionalLong.of(tensors),
+                    OptionalLong.of(bytes));
+        }
+    }
+
     /** What there is to say about one file: what it holds, or what is wrong with it. */
-    private record Judgement(Path path, Optional<String> format, Optional<GgufFile> model, Optional<String> error) {
+    private record Judgement(Path path, Optional<String> format, Optional<Contents> contents, Optional<String> error) {
         static Judgement of(Path path) {
             try {
-                GgufFile model = GgufFile.read(path);
-                return new Judgement(path, Optional.of("gguf"), Optional.of(model), Optional.empty());
+                Contents contents = Contents.of(path);
+                return new Judgement(path, Optional.of(contents.format()), Optional.of(contents), Optional.empty());
             } catch (ModelFileException e) {
                 return new Judgement(path, format(path), Optional.empty(), Optional.of(String.valueOf(e.getMessage())));
             } catch (IOException e) {
@@ -57,12 +95,8 @@ final class InspectCommand implements Callable<Integer> {
         }
 
         private static Optional<String> format(Path path) {
-            if (!Files.isRegularFile(path)) {
-                return Optional.empty();
-            }
-            try (InputStream in = Files.newInputStream(path)) {
-                String start = new String(in.readNBytes(MAGIC.length()), StandardCharsets.ISO_8859_1);
-                return start.equals(MAGIC) ? Optional.of("gguf") : Optional.empty();
+            try {
+                return ModelFile.formatOf(path).map(ModelFile.Format::label);
             } catch (IOException e) {
                 return Optional.empty();
             }
@@ -76,7 +110,7 @@ final class InspectCommand implements Callable<Integer> {
         for (Path file : files) {
             Judgement judgement = Judgement.of(file);
             context.out().println(json ? Json.object(object -> write(object, judgement)) : describe(judgement));
-            if (judgement.model().isEmpty()) {
+            if (judgement.contents().isEmpty()) {
                 code = ExitCode.INVALID_FILE;
             }
         }
@@ -84,33 +118,20 @@ final class InspectCommand implements Callable<Integer> {
     }
 
     private static String describe(Judgement judgement) {
-        if (judgement.model().isEmpty()) {
+        if (judgement.contents().isEmpty()) {
             return "invalid  " + judgement.error().orElse("").replace("\n", "; ");
         }
-        GgufFile model = judgement.model().get();
-        int shards = model.shards().size();
-        return "valid    %s: GGUF version %d%s, %d tensors, %s"
-                .formatted(
-                        judgement.path(),
-                        model.shards().getFirst().version(),
-                        shards > 1 ? " in " + shards + " files" : "",
-                        model.tensors().size(),
-                        ByteSize.format(model.tensorBytes()));
+        return "valid    %s: %s"
+                .formatted(judgement.path(), judgement.contents().get().words());
     }
 
     private static void write(JsonGenerator json, Judgement judgement) {
         json.writeStringProperty("file", judgement.path().toString());
         Json.text(json, "format", judgement.format());
-        json.writeBooleanProperty("valid", judgement.model().isPresent());
+        json.writeBooleanProperty("valid", judgement.contents().isPresent());
         Json.text(json, "error", judgement.error());
-        Optional<GgufFile> model = judgement.model();
-        Json.number(
-                json,
-                "tensors",
-                model.isPresent() ? OptionalLong.of(model.get().tensors().size()) : OptionalLong.empty());
-        Json.number(
-                json,
-                "tensorBytes",
-                model.isPresent() ? OptionalLong.of(model.get().tensorBytes()) : OptionalLong.empty());
+        Optional<Contents> contents = judgement.contents();
+        Json.number(json, "tensors", contents.isPresent() ? contents.get().tensors() : OptionalLong.empty());
+        Json.number(json, "tensorBytes", contents.isPresent() ? contents.get().bytes() : OptionalLong.empty());
     }
 }

@@ -35,6 +35,7 @@ public final class Main {
         CommandLine line = new CommandLine(new HeadroomCommand())
                 .addSubcommand(new DevicesCommand(context))
                 .addSubcommand(new SelectCommand(context))
+                .addSubcommand(new PlanCommand(context))
                 .addSubcommand(new InspectCommand(context))
                 .addSubcommand(new LoadCommand(context))
                 .addSubcommand(new SynthCommand(context));

@@ -54,7 +54,8 @@ final class SelectCommand implements Callable<Integer> {
         }
     }
 
-    private static void write(JsonGenerator json, Selection selection) {
+    /** The fields of a selection; a plan has one inside. */
+    static void write(JsonGenerator json, Selection selection) {
         json.writeNumberProperty("schema", 1);
         json.writeNumberProperty("requiredBytes", selection.requiredBytes());
         Json.object(json, "chosen", selection.chosen(), device -> {

@@ -188,7 +188,7 @@ class DevicesAndSelectTest {
             devices --watch --times 0     | --times is 0: must be 1 or more
             devices --watch --times many  | many
             unknown                       | unknown
-            ''                            | devices, select, inspect, load, synth
+            ''                            | devices, select, plan, inspect, load, synth
             """)
     void wrongUsage(String args, String says) {
         CommandRun run = CommandRun.of(machine(), args.isEmpty() ? new String[0] : args.split(" +"));

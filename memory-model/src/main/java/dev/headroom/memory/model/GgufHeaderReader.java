@@ -2,14 +2,12 @@ package dev.headroom.memory.model;
 
 import dev.headroom.memory.DataType;
 import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 
@@ -23,7 +21,6 @@ import java.util.Optional;
 final class GgufHeaderReader {
 
     private static final int MAGIC_BYTES = 4;
-    private static final String LFS_POINTER = "version https://git-lfs";
     private static final String ALIGNMENT_KEY = "general.alignment";
 
     private final Path path;
@@ -100,56 +97,10 @@ final class GgufHeaderReader {
     }
 
     private void refuseOtherFormats() throws IOException {
-        byte[] start = input.peek(256);
-        if (startsWith(start, "GGUF")) {
-            return;
+        FileStart start = new FileStart(input.peek(FileStart.MOST_BYTES), input.remaining());
+        if (!start.isGguf()) {
+            throw start.refuse(path, "the magic \"GGUF\"", "GGUF");
         }
-        String expected = "the magic \"GGUF\"";
-        if (startsWith(start, LFS_POINTER)) {
-            throw input.refuse(
-                    0,
-                    expected,
-                    "a git-lfs pointer" + pointedSize(start),
-                    "run \"git lfs pull\" in the repository the file came from");
-        }
-        String found;
-        if (start.length == 0) {
-            found = "an empty file";
-        } else if (looksLikeSafetensors(start)) {
-            found = "what looks like a safetensors file";
-        } else if (startsWith(start, "PK\u0003\u0004")) {
-            found = "a zip archive, as PyTorch writes them";
-        } else if (startsWith(start, "lmgg") || startsWith(start, "tjgg") || startsWith(start, "fmgg")) {
-            found = "a GGML file from before GGUF";
-        } else {
-            byte[] magic = Arrays.copyOf(start, Math.min(MAGIC_BYTES, start.length));
-            found = ModelFileException.quote(new String(magic, StandardCharsets.ISO_8859_1));
-        }
-        throw input.refuse(0, expected, found, "this is not a GGUF file");
-    }
-
-    private static boolean startsWith(byte[] bytes, String text) {
-        byte[] wanted = text.getBytes(StandardCharsets.ISO_8859_1);
-        return bytes.length >= wanted.length && Arrays.equals(bytes, 0, wanted.length, wanted, 0, wanted.length);
-    }
-
-    /** What a git-lfs pointer says about the size of the file it stands for. */
-    private static String pointedSize(byte[] start) {
-        for (String line : new String(start, StandardCharsets.ISO_8859_1).split("\n", -1)) {
-            if (line.matches("size \\d{1,18}")) {
-                return " to a file of " + line.substring(5) + " bytes";
-            }
-        }
-        return "";
-    }
-
-    /** A 64-bit header length that fits in the file, and JSON behind it. */
-    private boolean looksLikeSafetensors(byte[] start) {
-        if (start.length < 9 || start[8] != '{') {
-            return false;
-        }
-        long length = ByteBuffer.wrap(start).order(ByteOrder.LITTLE_ENDIAN).getLong();
-        return length >= 2 && length <= input.remaining() - 8;
     }
 
     /** The version word also tells the byte order: a small number whose lower half is empty was written the other way. */

@@ -376,7 +376,7 @@ class HostileGgufTest {
     }
 
     /** Small, with something of everything: strings, arrays, numbers, two tensors. */
-    private static byte[] validFile() {
+    static byte[] validFile() {
         return RawGguf.header(2, 6)
                 .key("general.architecture", "llama")
                 .key("llama.block_count", 1)
