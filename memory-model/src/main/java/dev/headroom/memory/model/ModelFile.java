@@ -92,7 +92,7 @@ public final class ModelFile {
                     path,
                     Format.GGUF,
                     facts,
-                    GgufFacts.weights(file, facts.layers().size()));
+                    GgufWeights.of(file, facts.layers().size()));
         }
         String name = String.valueOf(path.getFileName());
         if (start.isSafetensors() || name.endsWith(".safetensors")) {
