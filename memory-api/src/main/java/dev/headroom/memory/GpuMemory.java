@@ -561,8 +561,8 @@ public final class GpuMemory implements AutoCloseable {
          */
         public Builder probeTimeout(Duration timeout) {
             if (!timeout.isPositive() || timeout.compareTo(MAX_PROBE_TIMEOUT) > 0) {
-                throw new IllegalArgumentException(
-                        "probeTimeout is " + timeout + ": must be above 0, to " + MAX_PROBE_TIMEOUT.toDays() + " day");
+                throw new IllegalArgumentException("probeTimeout is " + timeout + ": must be above 0, up to "
+                        + MAX_PROBE_TIMEOUT.toDays() + " day");
             }
             probeTimeout = timeout;
             return this;

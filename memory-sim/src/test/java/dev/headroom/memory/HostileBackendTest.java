@@ -158,7 +158,7 @@ class HostileBackendTest {
     void aProbeTimeoutThatIsNoneIsRefused(Duration timeout) {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> GpuMemory.builder().probeTimeout(timeout))
-                .withMessage("probeTimeout is " + timeout + ": must be above 0, to 1 day");
+                .withMessage("probeTimeout is " + timeout + ": must be above 0, up to 1 day");
     }
 
     @ParameterizedTest
