@@ -16,7 +16,6 @@ import dev.headroom.memory.GpuMemoryException;
 import dev.headroom.memory.GpuMemoryPool;
 import dev.headroom.memory.MemoryBudget;
 import dev.headroom.memory.MemoryConfig;
-import dev.headroom.memory.MemoryKind;
 import dev.headroom.memory.MemoryPressure;
 import dev.headroom.memory.MemoryStats;
 import dev.headroom.memory.PoolReport;
@@ -29,7 +28,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -41,9 +39,6 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
 
     private static final System.Logger LOG = System.getLogger("dev.headroom.memory");
 
-    /** Time between two looks whether all uses have ended. */
-    private static final Duration LOOK = Duration.ofMillis(1);
-
     private final DeviceSession session;
     private final PoolSetting setting;
     private final Domains.Lease domain;
@@ -51,25 +46,20 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     private final Ladder ladder;
     private final Waiter waiter;
     private final ReclaimQueue reclaim;
-    private final StagingRing upload;
-    private final StagingRing readback;
-    private final CompletionPump pump;
-    private final CopyEngine copies;
-    private final UserFences fences;
+    private final Transfers transfers;
+    private final HostFallback fallback;
     private final LeakTracker leaks;
     private final Refusals refusals;
     private final ReportWalk walk;
     private final @Nullable IdleTrim idleTrim;
     private final @Nullable OutOfMemoryReports reports;
-    private final DomainLedger.Member member = new Sibling();
+    private final DomainLedger.Member member;
     private final UseCount uses = new UseCount();
     private final ClosedOnce closing = new ClosedOnce();
     private final PressureMonitor monitor;
     private final BufferEvents events;
     private volatile boolean gone;
     private volatile boolean abandoned;
-    private final AtomicLong fallbacks = new AtomicLong();
-    private final AtomicLong fallbackBytes = new AtomicLong();
 
     private PoolEngine(DeviceSession session, PoolSetting setting, Domains.Lease domain) throws DriverException {
         MemoryConfig config = setting.config();
@@ -91,14 +81,10 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
                 this::stats,
                 leaks,
                 ledger -> heaps.heldIn(ledger) + session.quarantinedBytes());
+        this.member = new Sibling(session, uses, reclaim, heaps, patience, this::report);
         this.ladder = new Ladder(monitor.listeners(), heaps, reclaim, member, refusals, patience);
-        this.upload =
-                new StagingRing(session, heaps.forStaging(MemoryKind.UPLOAD), config.stagingBytes(), patience, waiter);
-        this.readback = new StagingRing(
-                session, heaps.forStaging(MemoryKind.READBACK), config.stagingBytes(), patience, waiter);
-        this.pump = new CompletionPump(session, waiter);
-        this.copies = new CopyEngine(session, upload, readback, pump, waiter, config.closeTimeout());
-        this.fences = new UserFences(session, waiter);
+        this.transfers = new Transfers(session, heaps, waiter, config);
+        this.fallback = new HostFallback(session.device(), setting, this::isSameMemory);
         this.walk = new ReportWalk(session, setting, heaps, reclaim, ladder, leaks);
         this.idleTrim = config.idleTrimAfter()
                 .map(idleFor -> new IdleTrim(heaps, idleFor, setting.clock()))
@@ -158,7 +144,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
 
     @Override
     public MemoryStats stats() {
-        return heaps.stats(fallbacks.get(), reclaim.size());
+        return heaps.stats(fallback.buffers(), reclaim.size());
     }
 
     @Override
@@ -259,11 +245,8 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     private void closeNow(Duration patience) {
         uses.closeOnce();
         monitor.stop();
-        boolean quiet = awaitUses(patience)
-                && awaitDevice(patience)
-                && copies.awaitVisitors(patience)
-                && awaitPending(patience);
-        pump.close();
+        boolean quiet = uses.awaitFinished(patience) && transfers.awaitRest(patience) && awaitPending(patience);
+        transfers.pump().close();
         if (!monitor.close(patience)) {
             LOG.log(
                     System.Logger.Level.WARNING,
@@ -381,7 +364,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     }
 
     PoolReport report(DomainLedger.Claim claim) {
-        return asking(_ -> walk.report(stats(), fallbackBytes.get(), claim));
+        return asking(_ -> walk.report(stats(), fallback.bytes(), claim));
     }
 
     /**
@@ -440,7 +423,9 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
             return FallbackBuffer.onDevice(granted(request, claim));
         } catch (DeviceOutOfMemoryException | AllocationTooLargeException refusal) {
             try {
-                return fallBack(request, refusal);
+                FallbackBuffer buffer = fallback.allocate(request, refusal);
+                ladder.count(Rung.FALLBACK);
+                return buffer;
             } catch (DeviceOutOfMemoryException e) {
                 throw noted(e, request, claim);
             }
@@ -463,7 +448,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
 
     /** Bytes the host stood in for. */
     long fallbackBytes() {
-        return fallbackBytes.get();
+        return fallback.bytes();
     }
 
     PressureMonitor monitor() {
@@ -471,7 +456,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     }
 
     CompletionPump pump() {
-        return pump;
+        return transfers.pump();
     }
 
     HeapSet heaps() {
@@ -480,7 +465,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
 
     /** Whether no transfer holds staging memory; for tests. */
     boolean isStagingIdle() {
-        return upload.isIdle() && readback.isIdle();
+        return transfers.isStagingIdle();
     }
 
     /** Checks the bookkeeping against itself; for tests. */
@@ -502,12 +487,12 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
 
     @Override
     public CopyEngine copies() {
-        return copies;
+        return transfers.copies();
     }
 
     @Override
     public UserFences fences() {
-        return fences;
+        return transfers.fences();
     }
 
     @Override
@@ -602,99 +587,9 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
         }
     }
 
-    /** The top of the ladder: host memory, where that is allowed and is not the memory that ran out. */
-    private FallbackBuffer fallBack(AllocationRequest request, GpuMemoryException refusal) {
-        GpuMemoryPool host = hostFor(request, refusal);
-        FallbackBuffer buffer;
-        try {
-            buffer = FallbackBuffer.onHost(host.allocate(request));
-        } catch (GpuMemoryException e) {
-            throw Refusals.withoutHost(refusal, e.getMessage(), e);
-        }
-        ladder.count(Rung.FALLBACK);
-        EVENTS.fellBack(device(), host.device(), request.byteSize(), String.valueOf(refusal.getMessage()));
-        fallbackBytes.addAndGet(request.byteSize());
-        if (fallbacks.getAndIncrement() == 0) {
-            LOG.log(
-                    System.Logger.Level.INFO,
-                    () -> "host memory stands in for " + session.device() + "; later cases are counted, not logged. "
-                            + refusal.getMessage());
-        }
-        return buffer;
-    }
-
-    private GpuMemoryPool hostFor(AllocationRequest request, GpuMemoryException refusal) {
-        if (!setting.config().cpuFallbackEnabled()) {
-            throw Refusals.withoutHost(refusal, "cpuFallbackEnabled is false", null);
-        }
-        if (!request.fallbackAllowed()) {
-            throw Refusals.withoutHost(refusal, "the request forbids it", null);
-        }
-        GpuMemoryPool host;
-        try {
-            host = setting.fallback().get();
-        } catch (GpuMemoryException e) {
-            throw Refusals.withoutHost(refusal, e.getMessage(), e);
-        }
-        if (host == null) {
-            throw Refusals.withoutHost(
-                    refusal, "there is no other host pool; dev.headroom:memory-cpu-fallback brings one", null);
-        }
-        boolean sameMemory = host instanceof PoolEngine engine
+    private boolean isSameMemory(GpuMemoryPool host, AllocationRequest request) {
+        return host instanceof PoolEngine engine
                 && engine.ledger().equals(heaps.of(request.kind()).accountant().ledger());
-        boolean memoryRanOut = refusal instanceof DeviceOutOfMemoryException full
-                && !full.figures().byLimit();
-        if (sameMemory && memoryRanOut) {
-            throw Refusals.withoutHost(refusal, "it is the same memory", null);
-        }
-        return host;
-    }
-
-    /** This pool as the others of its domains see it. That its device is lost is not their trouble. */
-    private final class Sibling implements DomainLedger.Member {
-
-        @Override
-        public long giveBack(DomainLedger ledger, long wantedBytes) {
-            if (session.isLost() || !uses.acquire()) {
-                return 0;
-            }
-            try {
-                reclaim.collect();
-                return heaps.trim(ledger, wantedBytes, setting.config().waitTimeout());
-            } catch (GpuMemoryException e) {
-                return 0;
-            } finally {
-                end();
-            }
-        }
-
-        @Override
-        public boolean hasPending() {
-            return !(uses.isClosed() || session.isLost() || reclaim.isEmpty());
-        }
-
-        @Override
-        public boolean awaitPending(Duration timeout) {
-            if (session.isLost() || !uses.acquire()) {
-                return false;
-            }
-            try {
-                return reclaim.awaitAny(timeout);
-            } catch (GpuMemoryException e) {
-                return false;
-            } finally {
-                end();
-            }
-        }
-
-        @Override
-        public Optional<PoolReport> report() {
-            try {
-                return Optional.of(PoolEngine.this.report());
-            } catch (GpuMemoryException e) {
-                return Optional.empty();
-            }
-        }
     }
 
     private boolean finished(Point.Pending pending) {
@@ -722,35 +617,6 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
         }
     }
 
-    private boolean awaitUses(Duration patience) {
-        long deadline = System.nanoTime() + patience.toNanos();
-        boolean interrupted = false;
-        while (!uses.isFinished() && System.nanoTime() < deadline) {
-            try {
-                Thread.sleep(LOOK);
-            } catch (InterruptedException e) {
-                interrupted = true;
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
-        return uses.isFinished();
-    }
-
-    /** Whether the device has come to rest. A failed question proves nothing, so it is asked again. */
-    private boolean awaitDevice(Duration patience) {
-        for (int round = 1; round <= DeviceSession.ASKED && !session.isGone(); round++) {
-            try {
-                return session.awaitIdle(patience);
-            } catch (DriverException | RuntimeException | Error e) {
-                session.doubt(e, round == DeviceSession.ASKED);
-            }
-        }
-        // Nobody can tell whether the device works. Where nothing was left under way, it does not for us.
-        return session.isGone() || !(copies.mayBeBusy() || fences.mayBeBusy());
-    }
-
     private boolean awaitPending(Duration patience) {
         try {
             return reclaim.awaitAll(patience);
@@ -761,10 +627,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
 
     private boolean giveEverythingBack(Duration patience) {
         reclaim.clear();
-        copies.close();
-        fences.close();
-        boolean all = upload.close(patience);
-        all &= readback.close(patience);
+        boolean all = transfers.close(patience);
         all &= heaps.close(patience);
         if (all) {
             session.letGo(session.driver()::close);

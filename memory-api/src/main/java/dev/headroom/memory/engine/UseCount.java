@@ -2,6 +2,7 @@ package dev.headroom.memory.engine;
 
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.time.Duration;
 
 /**
  * The life of something that must not vanish while it is used: open or closed, and the number of uses in progress, in one
@@ -18,6 +19,9 @@ class UseCount {
             throw new ExceptionInInitializerError(e);
         }
     }
+
+    /** Time between two looks whether all uses have ended. */
+    private static final Duration LOOK = Duration.ofMillis(1);
 
     private static final int CLOSED = 1;
     /** Held by a move: nobody else gets in, but the move may still fail and open it again. */
@@ -80,5 +84,22 @@ class UseCount {
     /** Whether it is closed and no use is left. */
     final boolean isFinished() {
         return state == CLOSED;
+    }
+
+    /** Waits until it is closed and no use is left. An interrupt does not end the wait and stays set. False if one still is. */
+    final boolean awaitFinished(Duration timeout) {
+        long deadline = System.nanoTime() + timeout.toNanos();
+        boolean interrupted = false;
+        while (!isFinished() && deadline - System.nanoTime() > 0) {
+            try {
+                Thread.sleep(LOOK);
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+        return isFinished();
     }
 }
