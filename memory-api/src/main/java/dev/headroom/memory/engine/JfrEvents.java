@@ -17,6 +17,7 @@ import jdk.jfr.Category;
 import jdk.jfr.DataAmount;
 import jdk.jfr.Description;
 import jdk.jfr.Event;
+import jdk.jfr.FlightRecorder;
 import jdk.jfr.Label;
 import jdk.jfr.Name;
 import jdk.jfr.Percentage;
@@ -31,18 +32,22 @@ import org.jspecify.annotations.Nullable;
  */
 final class JfrEvents implements EngineEvents {
 
-    // One of each, to be asked whether its type is enabled: asking costs a field read, and does not start Flight
-    // Recorder.
-    private static final AllocateEvent ALLOCATE = new AllocateEvent();
-    private static final FreeEvent FREE = new FreeEvent();
-    private static final GrowEvent GROW = new GrowEvent();
-    private static final TrimEvent TRIM = new TrimEvent();
-    private static final TransferEvent TRANSFER = new TransferEvent();
-    private static final FallbackEvent FALLBACK = new FallbackEvent();
-    private static final PressureChangeEvent PRESSURE_CHANGE = new PressureChangeEvent();
-    private static final OutOfMemoryEvent OUT_OF_MEMORY = new OutOfMemoryEvent();
-    private static final SelectionEvent SELECTION = new SelectionEvent();
-    private static final LeakEvent LEAK = new LeakEvent();
+    /**
+     * One event of each type, to be asked whether the type is enabled: asking costs a field read. Made on first use, because the
+     * JDK takes a tenth of a second to prepare itself for them.
+     */
+    private static final class Types {
+        private static final AllocateEvent ALLOCATE = new AllocateEvent();
+        private static final FreeEvent FREE = new FreeEvent();
+        private static final GrowEvent GROW = new GrowEvent();
+        private static final TrimEvent TRIM = new TrimEvent();
+        private static final TransferEvent TRANSFER = new TransferEvent();
+        private static final FallbackEvent FALLBACK = new FallbackEvent();
+        private static final PressureChangeEvent PRESSURE_CHANGE = new PressureChangeEvent();
+        private static final OutOfMemoryEvent OUT_OF_MEMORY = new OutOfMemoryEvent();
+        private static final SelectionEvent SELECTION = new SelectionEvent();
+        private static final LeakEvent LEAK = new LeakEvent();
+    }
 
     @Name("dev.headroom.Allocate")
     @Label("Allocation")
@@ -312,9 +317,19 @@ final class JfrEvents implements EngineEvents {
         boolean reclaimed;
     }
 
+    /** Fails with a {@link LinkageError} where this runtime has no Flight Recorder. */
+    JfrEvents() {
+        boolean ignored = isStarted();
+    }
+
+    /** Whether Flight Recorder has ever recorded in this process; until then nobody has asked for events. */
+    private static boolean isStarted() {
+        return FlightRecorder.isInitialized();
+    }
+
     @Override
     public boolean recordsBuffers() {
-        return ALLOCATE.isEnabled() || FREE.isEnabled();
+        return isStarted() && (Types.ALLOCATE.isEnabled() || Types.FREE.isEnabled());
     }
 
     @Override
@@ -326,7 +341,7 @@ final class JfrEvents implements EngineEvents {
             Optional<String> tag,
             boolean hit,
             int oneIn) {
-        if (ALLOCATE.isEnabled()) {
+        if (isStarted() && Types.ALLOCATE.isEnabled()) {
             AllocateEvent event = new AllocateEvent();
             event.device = device.id();
             event.kind = kind.label();
@@ -341,7 +356,7 @@ final class JfrEvents implements EngineEvents {
 
     @Override
     public void freed(GpuDevice device, MemoryKind kind, BufferId buffer, long byteSize) {
-        if (FREE.isEnabled()) {
+        if (isStarted() && Types.FREE.isEnabled()) {
             FreeEvent event = new FreeEvent();
             event.device = device.id();
             event.kind = kind.label();
@@ -353,7 +368,7 @@ final class JfrEvents implements EngineEvents {
 
     @Override
     public @Nullable Span growing(GpuDevice device, MemoryKind kind) {
-        if (!GROW.isEnabled()) {
+        if (!isStarted() || !Types.GROW.isEnabled()) {
             return null;
         }
         GrowEvent event = new GrowEvent();
@@ -368,7 +383,7 @@ final class JfrEvents implements EngineEvents {
 
     @Override
     public @Nullable Span trimming(GpuDevice device, MemoryKind kind) {
-        if (!TRIM.isEnabled()) {
+        if (!isStarted() || !Types.TRIM.isEnabled()) {
             return null;
         }
         TrimEvent event = new TrimEvent();
@@ -383,7 +398,7 @@ final class JfrEvents implements EngineEvents {
 
     @Override
     public @Nullable Span transferring(GpuDevice device, Transfer transfer, boolean async) {
-        if (!TRANSFER.isEnabled()) {
+        if (!isStarted() || !Types.TRANSFER.isEnabled()) {
             return null;
         }
         TransferEvent event = new TransferEvent();
@@ -399,7 +414,7 @@ final class JfrEvents implements EngineEvents {
 
     @Override
     public void fellBack(GpuDevice device, GpuDevice host, long byteSize, String reason) {
-        if (FALLBACK.isEnabled()) {
+        if (isStarted() && Types.FALLBACK.isEnabled()) {
             FallbackEvent event = new FallbackEvent();
             event.device = device.id();
             event.host = host.id();
@@ -411,7 +426,7 @@ final class JfrEvents implements EngineEvents {
 
     @Override
     public void pressureChanged(GpuDevice device, MemoryPressure before, MemoryPressure now, double used) {
-        if (PRESSURE_CHANGE.isEnabled()) {
+        if (isStarted() && Types.PRESSURE_CHANGE.isEnabled()) {
             PressureChangeEvent event = new PressureChangeEvent();
             event.device = device.id();
             event.before = before.name();
@@ -423,7 +438,7 @@ final class JfrEvents implements EngineEvents {
 
     @Override
     public void ranOut(MemoryKind kind, DeviceOutOfMemoryException.Figures figures) {
-        if (OUT_OF_MEMORY.isEnabled()) {
+        if (isStarted() && Types.OUT_OF_MEMORY.isEnabled()) {
             OutOfMemoryEvent event = new OutOfMemoryEvent();
             event.device = figures.pool();
             event.kind = kind.label();
@@ -440,7 +455,7 @@ final class JfrEvents implements EngineEvents {
 
     @Override
     public void selected(long requiredBytes, String preference, Optional<GpuDevice> chosen, List<Verdict> verdicts) {
-        if (SELECTION.isEnabled()) {
+        if (isStarted() && Types.SELECTION.isEnabled()) {
             SelectionEvent event = new SelectionEvent();
             event.requiredBytes = requiredBytes;
             event.preference = preference;
@@ -452,7 +467,7 @@ final class JfrEvents implements EngineEvents {
 
     @Override
     public void leaked(GpuDevice device, BufferMetadata buffer, Duration age, String site, boolean reclaimed) {
-        if (LEAK.isEnabled()) {
+        if (isStarted() && Types.LEAK.isEnabled()) {
             LeakEvent event = new LeakEvent();
             event.device = device.id();
             event.buffer = buffer.id().value();
