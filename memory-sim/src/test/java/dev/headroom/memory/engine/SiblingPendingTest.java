@@ -27,13 +27,12 @@ class SiblingPendingTest {
             .waitTimeout(Duration.ofMillis(200))
             .build();
 
-    private final VirtualClock clock = VirtualClock.automatic();
     private final PhysicalMemory vram = PhysicalMemory.of(16 * MIB);
 
     @ParameterizedTest
     @ValueSource(ints = {1, 4, 50})
     void work_that_ends_in_time_is_waited_for(int millis) {
-        try (GpuMemory memory = open(Duration.ofMillis(millis))) {
+        try (GpuMemory memory = open(VirtualClock.automatic(), Duration.ofMillis(millis))) {
             PoolEngine other = pool(memory, 0);
             closeOverWork(other);
             PoolEngine pool = pool(memory, 1);
@@ -45,7 +44,8 @@ class SiblingPendingTest {
 
     @Test
     void work_that_does_not_end_is_waited_for_only_so_long() {
-        try (GpuMemory memory = open(Duration.ofHours(1))) {
+        VirtualClock clock = VirtualClock.manual();
+        try (GpuMemory memory = open(clock, Duration.ofHours(1))) {
             closeOverWork(pool(memory, 0));
             PoolEngine pool = pool(memory, 1);
             assertThatThrownBy(() -> pool.allocate(12 * MIB)).isInstanceOf(DeviceOutOfMemoryException.class);
@@ -54,16 +54,16 @@ class SiblingPendingTest {
         }
     }
 
-    private GpuMemory open(Duration work) {
+    private GpuMemory open(VirtualClock clock, Duration work) {
         return GpuMemory.builder()
                 .config(CONFIG)
                 .clock(clock)
-                .backend(backend("one", work))
-                .backend(backend("two", work))
+                .backend(backend("one", clock, work))
+                .backend(backend("two", clock, work))
                 .open();
     }
 
-    private SimulatedBackend backend(String name, Duration work) {
+    private SimulatedBackend backend(String name, VirtualClock clock, Duration work) {
         return SimulatedBackend.builder(name)
                 .clock(clock)
                 .device(SimulatedDevice.builder("card").memory(vram).speed(work, 1L << 30))
