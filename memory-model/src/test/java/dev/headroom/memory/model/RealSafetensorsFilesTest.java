@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
 import dev.headroom.memory.DataType;
 import java.io.IOException;
+import java.nio.file.Path;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -35,8 +36,9 @@ class RealSafetensorsFilesTest {
                 "lfs-pointer-dolphin3-shard1|found a git-lfs pointer to a file of 4781592216 bytes"
             })
     void invalidFilesAreRefused(String name, String part) {
+        Path file = SharedModels.orSkip("safetensors/" + name + ".safetensors");
         assertThatExceptionOfType(ModelFileException.class)
-                .isThrownBy(() -> SafetensorsFile.read(SharedModels.orSkip("safetensors/" + name + ".safetensors")))
+                .isThrownBy(() -> SafetensorsFile.read(file))
                 .withMessageContaining(part);
     }
 }
