@@ -9,9 +9,11 @@ import dev.headroom.memory.Selection;
 import dev.headroom.memory.model.FootprintOptions;
 import dev.headroom.memory.model.FootprintOptions.LatentCache;
 import dev.headroom.memory.model.FootprintOptions.Overhead;
+import dev.headroom.memory.model.FootprintPlacement;
 import dev.headroom.memory.model.ModelFile;
 import dev.headroom.memory.model.ModelFileException;
 import dev.headroom.memory.model.ModelFootprint;
+import dev.headroom.memory.model.placement.Placement;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -134,13 +136,14 @@ final class PlanCommand implements Callable<Integer> {
             options.onHost(onHost).overhead(onlyHost(candidates) ? Overhead.NONE : Overhead.NEW_CONTEXT);
             ModelFootprint footprint = footprint(file, options);
             Selection selection = Choices.explain(memory, Math.max(1, footprint.totalBytes()), backend, spec);
-            PlanReport report = new PlanReport(file, footprint, backend, selection);
+            Placement placement = FootprintPlacement.plan(file, footprint.options(), Places.of(memory, selection));
+            PlanReport report = new PlanReport(file, footprint, backend, selection, placement);
             if (json) {
                 context.out().println(Json.object(report::write));
             } else {
                 report.print(context.out());
             }
-            return selection.chosen().isPresent() ? ExitCode.OK : ExitCode.FAILED;
+            return selection.chosen().isPresent() || placement.fits() ? ExitCode.OK : ExitCode.FAILED;
         }
     }
 
