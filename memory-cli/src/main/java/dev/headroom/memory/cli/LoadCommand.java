@@ -3,6 +3,7 @@ package dev.headroom.memory.cli;
 import dev.headroom.memory.AllocationTooLargeException;
 import dev.headroom.memory.BackendPreference;
 import dev.headroom.memory.ByteSize;
+import dev.headroom.memory.DeviceBuffer;
 import dev.headroom.memory.DeviceOutOfMemoryException;
 import dev.headroom.memory.GpuDevice;
 import dev.headroom.memory.GpuMemory;
@@ -140,6 +141,7 @@ final class LoadCommand implements Callable<Integer> {
         Optional<PoolReport> poolReport;
         try (LoadedModel model = load(memory, file, device.get(), split)) {
             report = LoadReport.of(model, split.map(SplitLoad::placement));
+            learn(model);
             poolReport = reportTarget.map(_ -> model.pool().report());
         } catch (DeviceOutOfMemoryException | AllocationTooLargeException e) {
             return refuse(selection, String.valueOf(e.getMessage()));
@@ -149,6 +151,23 @@ final class LoadCommand implements Callable<Integer> {
             reportTarget.get().write(poolReport.get(), context.out());
         }
         return ExitCode.OK;
+    }
+
+    /** Only of a real model that lies on one device as a whole. */
+    private void learn(LoadedModel model) {
+        boolean whole = model.buffers().values().stream()
+                .allMatch(buffer -> buffer.asGpu()
+                        .or(buffer::asCpu)
+                        .map(DeviceBuffer::pool)
+                        .filter(model.pool()::equals)
+                        .isPresent());
+        if (whole && !source.demo) {
+            new LearnedBytes(context.calibration().get())
+                    .note(
+                            model.file(),
+                            model.pool().device(),
+                            model.pool().stats().totalAllocatedBytes());
+        }
     }
 
     private static String describe(Selection selection, GpuDevice device, Optional<SplitLoad> split) {

@@ -137,7 +137,8 @@ final class PlanCommand implements Callable<Integer> {
             ModelFootprint footprint = footprint(file, options);
             Selection selection = Choices.explain(memory, Math.max(1, footprint.totalBytes()), backend, spec);
             Placement placement = FootprintPlacement.plan(file, footprint.options(), Places.of(memory, selection));
-            PlanReport report = new PlanReport(file, footprint, backend, selection, placement);
+            PlanReport report = new PlanReport(
+                    file, footprint, backend, selection, placement, learned(file, memory, selection, placement));
             if (json) {
                 context.out().println(Json.object(report::write));
             } else {
@@ -145,6 +146,17 @@ final class PlanCommand implements Callable<Integer> {
             }
             return selection.chosen().isPresent() || placement.fits() ? ExitCode.OK : ExitCode.FAILED;
         }
+    }
+
+    /** About the device the model goes to: the one it fits on as a whole, or the first of several. */
+    private Optional<String> learned(ModelFile file, GpuMemory memory, Selection selection, Placement placement) {
+        Optional<GpuDevice> device = selection
+                .chosen()
+                .or(() -> memory.devices().stream()
+                        .filter(one -> !placement.shares().isEmpty()
+                                && one.id().equals(placement.shares().getFirst().deviceId()))
+                        .findFirst());
+        return new LearnedBytes(context.calibration().get()).remark(file, device);
     }
 
     private static boolean onlyHost(Selection candidates) {

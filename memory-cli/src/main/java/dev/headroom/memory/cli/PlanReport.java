@@ -24,7 +24,8 @@ record PlanReport(
         ModelFootprint footprint,
         BackendPreference backend,
         Selection selection,
-        Placement placement) {
+        Placement placement,
+        Optional<String> learned) {
 
     void print(PrintStream out) {
         FootprintOptions options = footprint.options();
@@ -64,7 +65,7 @@ record PlanReport(
         out.println("placement: " + placement.explain());
     }
 
-    /** Those of the footprint, and what changes where a plan for a device beside the host ends up on the host. */
+    /** Those of the footprint, what changes where a plan for a device ends up on the host, and what loads have taught. */
     private List<String> remarks() {
         List<String> remarks = new ArrayList<>(footprint.remarks());
         boolean onHost = selection.chosen().map(GpuDevice::deviceClass).equals(Optional.of(DeviceClass.HOST));
@@ -72,6 +73,7 @@ record PlanReport(
             remarks.add("on the host, what lies in host memory comes on top of the total: "
                     + ByteSize.format(footprint.hostTotalBytes()) + "; --backend cpu counts it all as one");
         }
+        learned.ifPresent(remarks::add);
         return remarks;
     }
 
