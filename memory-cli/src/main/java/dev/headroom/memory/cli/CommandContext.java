@@ -1,6 +1,7 @@
 package dev.headroom.memory.cli;
 
 import dev.headroom.memory.GpuMemory;
+import dev.headroom.memory.model.calibration.Calibration;
 import java.io.Console;
 import java.io.PrintStream;
 import java.util.function.Supplier;
@@ -12,12 +13,18 @@ import java.util.function.Supplier;
  * @param err      errors and progress
  * @param terminal whether a person is watching: progress may overwrite its line
  * @param memory   gives the backends
+ * @param calibration gives what earlier loads have taught
  */
-record CommandContext(PrintStream out, PrintStream err, boolean terminal, Supplier<GpuMemory.Builder> memory) {
+record CommandContext(
+        PrintStream out,
+        PrintStream err,
+        boolean terminal,
+        Supplier<GpuMemory.Builder> memory,
+        Supplier<Calibration> calibration) {
 
-    /** The process's own streams, and every backend on the class path. */
+    /** The process's own streams, every backend on the class path, and the user's calibration. */
     static CommandContext ofProcess() {
-        return new CommandContext(System.out, System.err, isWatched(), GpuMemory::builder);
+        return new CommandContext(System.out, System.err, isWatched(), GpuMemory::builder, Calibration::open);
     }
 
     // JDK 22 to 24 always give one; 25 gives none again where streams are redirected.

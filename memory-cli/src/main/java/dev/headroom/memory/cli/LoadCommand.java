@@ -3,6 +3,7 @@ package dev.headroom.memory.cli;
 import dev.headroom.memory.AllocationTooLargeException;
 import dev.headroom.memory.BackendPreference;
 import dev.headroom.memory.ByteSize;
+import dev.headroom.memory.DeviceBuffer;
 import dev.headroom.memory.DeviceOutOfMemoryException;
 import dev.headroom.memory.GpuDevice;
 import dev.headroom.memory.GpuMemory;
@@ -34,7 +35,7 @@ import picocli.CommandLine.Spec;
 /** Loads a model. */
 @Command(
         name = "load",
-        description = "Pick the device a model fits on, load all its tensors there, and say how that went.")
+        description = "Pick the device a model fits on, or split it, load all its tensors, and say how that went.")
 final class LoadCommand implements Callable<Integer> {
 
     private final CommandContext context;
@@ -62,7 +63,7 @@ final class LoadCommand implements Callable<Integer> {
             description = "Take no more than this on the device; what does not fit goes to the host.")
     private Optional<Long> limit = Optional.empty();
 
-    @Option(names = "--no-fallback", description = "Load all of it onto the device, or nothing.")
+    @Option(names = "--no-fallback", description = "Load all of it onto devices, or nothing.")
     private boolean noFallback;
 
     @Option(names = "--verify", description = "Read every byte back and compare it with the file.")
@@ -127,19 +128,20 @@ final class LoadCommand implements Callable<Integer> {
         // A file without tensors needs nothing, but a device all the same.
         long bytes = Math.max(1, file.tensorBytes());
         Selection selection = Choices.explain(memory, bytes, backend, spec);
-        Optional<GpuDevice> device = target(file).choose(selection);
+        // A limit asks to see what happens when one device is full.
+        Optional<SplitLoad> split =
+                limit.isPresent() ? Optional.empty() : SplitLoad.find(memory, file, selection, !noFallback);
+        Optional<GpuDevice> device =
+                split.map(SplitLoad::main).or(() -> target(file).choose(selection));
         if (device.isEmpty()) {
             return refuse(selection, "no device has room for " + path);
         }
-        note(
-                device.equals(selection.chosen())
-                        ? selection.explain()
-                        : ByteSize.format(bytes) + " go to " + device.get()
-                                + " as far as they fit, the rest to the host");
+        note(describe(selection, device.get(), split));
         LoadReport report;
         Optional<PoolReport> poolReport;
-        try (LoadedModel model = load(memory, file, device.get())) {
-            report = LoadReport.of(model);
+        try (LoadedModel model = load(memory, file, device.get(), split)) {
+            report = LoadReport.of(model, split.map(SplitLoad::placement));
+            learn(model);
             poolReport = reportTarget.map(_ -> model.pool().report());
         } catch (DeviceOutOfMemoryException | AllocationTooLargeException e) {
             return refuse(selection, String.valueOf(e.getMessage()));
@@ -151,21 +153,50 @@ final class LoadCommand implements Callable<Integer> {
         return ExitCode.OK;
     }
 
+    /** Only of a real model that lies on one device as a whole. */
+    private void learn(LoadedModel model) {
+        boolean whole = model.buffers().values().stream()
+                .allMatch(buffer -> buffer.asGpu()
+                        .or(buffer::asCpu)
+                        .map(DeviceBuffer::pool)
+                        .filter(model.pool()::equals)
+                        .isPresent());
+        if (whole && !source.demo) {
+            new LearnedBytes(context.calibration().get())
+                    .note(
+                            model.file(),
+                            model.pool().device(),
+                            model.pool().stats().totalAllocatedBytes());
+        }
+    }
+
+    private static String describe(Selection selection, GpuDevice device, Optional<SplitLoad> split) {
+        if (split.isPresent()) {
+            return "no device has room for all of it: "
+                    + split.get().placement().explain();
+        }
+        return selection.chosen().equals(Optional.of(device))
+                ? selection.explain()
+                : ByteSize.format(selection.requiredBytes()) + " go to " + device
+                        + " as far as they fit, the rest to the host";
+    }
+
     private LoadTarget target(GgufFile file) {
         long smallest =
                 file.tensors().stream().mapToLong(GgufTensor::byteSize).min().orElse(1);
         return new LoadTarget(limit.isPresent(), !backend.isAuto(), !noFallback, smallest);
     }
 
-    private LoadedModel load(GpuMemory memory, GgufFile file, GpuDevice device) throws IOException {
+    private LoadedModel load(GpuMemory memory, GgufFile file, GpuDevice device, Optional<SplitLoad> split)
+            throws IOException {
         ProgressLine progress = new ProgressLine(context, common.isQuiet());
         try {
-            return ModelLoader.builder(memory.pool(device))
+            ModelLoader.Builder loader = ModelLoader.builder(memory.pool(device))
                     .fallback(!noFallback)
                     .verify(verify || source.demo)
-                    .progress((stage, done, total, _) -> progress.show(label(stage), done, total))
-                    .build()
-                    .load(file);
+                    .progress((stage, done, total, _) -> progress.show(label(stage), done, total));
+            split.ifPresent(plan -> loader.pools(plan.pools(memory)));
+            return loader.build().load(file);
         } catch (ModelFileException | LoadCancelledException e) {
             throw e;
         } catch (IOException e) {

@@ -1,24 +1,59 @@
 package dev.headroom.memory.cli;
 
 import dev.headroom.memory.ByteSize;
+import dev.headroom.memory.DeviceClass;
+import dev.headroom.memory.FallbackBuffer;
 import dev.headroom.memory.GpuDevice;
 import dev.headroom.memory.MemoryStats;
 import dev.headroom.memory.model.LoadStats;
 import dev.headroom.memory.model.LoadedModel;
+import dev.headroom.memory.model.placement.Placement;
+import java.util.LinkedHashMap;
 import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
 import tools.jackson.core.JsonGenerator;
 
 /**
  * What loading came to.
  *
- * @param device where the tensors went
- * @param load   what went there
- * @param pool   the pool's figures while the model was loaded
+ * @param device    where the tensors went, or the first of several devices
+ * @param load      what went there
+ * @param pool      the figures of its pool while the model was loaded
+ * @param places    what lies on each device, in the order of the file
+ * @param placement the split that was carried out, if there was one
  */
-record LoadReport(GpuDevice device, LoadStats load, MemoryStats pool) {
+record LoadReport(
+        GpuDevice device,
+        LoadStats load,
+        MemoryStats pool,
+        Map<GpuDevice, Place> places,
+        Optional<Placement> placement) {
 
-    static LoadReport of(LoadedModel model) {
-        return new LoadReport(model.pool().device(), model.stats(), model.pool().stats());
+    /** What lies on one device. */
+    record Place(int tensors, long bytes) {
+        Place plus(Place other) {
+            return new Place(tensors + other.tensors, bytes + other.bytes);
+        }
+    }
+
+    static LoadReport of(LoadedModel model, Optional<Placement> placement) {
+        Map<GpuDevice, Place> places = new LinkedHashMap<>();
+        for (FallbackBuffer buffer : model.buffers().values()) {
+            GpuDevice device =
+                    buffer.asGpu().or(buffer::asCpu).orElseThrow().pool().device();
+            places.merge(device, new Place(1, buffer.byteSize()), Place::plus);
+        }
+        return new LoadReport(model.pool().device(), model.stats(), model.pool().stats(), places, placement);
+    }
+
+    /** What the host took because devices were full: by plan, or when they turned out to be. */
+    private Place onHost() {
+        return places.entrySet().stream()
+                .filter(entry ->
+                        entry.getKey().deviceClass() == DeviceClass.HOST && device.deviceClass() != DeviceClass.HOST)
+                .map(Map.Entry::getValue)
+                .reduce(new Place(0, 0), Place::plus);
     }
 
     /** In words, without a final line end. */
@@ -31,9 +66,14 @@ record LoadReport(GpuDevice device, LoadStats load, MemoryStats pool) {
                 device,
                 seconds(),
                 ProgressLine.rate(load.bytesPerSecond())));
-        if (load.fallbackBuffers() > 0) {
+        if (placement.isPresent()) {
+            places.forEach((place, part) -> text.append(
+                    "\non %s: %d tensors, %s".formatted(place, part.tensors(), ByteSize.format(part.bytes()))));
+        }
+        Place onHost = onHost();
+        if (onHost.tensors() > 0) {
             text.append("\nfallback: %d of these tensors, %s, lie on the host because the device is full"
-                    .formatted(load.fallbackBuffers(), ByteSize.format(load.fallbackBytes())));
+                    .formatted(onHost.tensors(), ByteSize.format(onHost.bytes())));
         }
         if (load.verified()) {
             text.append("\nverified: every byte was read back and equals the file");
@@ -54,9 +94,16 @@ record LoadReport(GpuDevice device, LoadStats load, MemoryStats pool) {
         json.writeNumberProperty("bytes", load.bytes());
         json.writeNumberProperty("seconds", seconds());
         json.writeNumberProperty("bytesPerSecond", Math.round(load.bytesPerSecond()));
-        json.writeNumberProperty("fallbackBuffers", load.fallbackBuffers());
-        json.writeNumberProperty("fallbackBytes", load.fallbackBytes());
+        json.writeNumberProperty("fallbackBuffers", onHost().tensors());
+        json.writeNumberProperty("fallbackBytes", onHost().bytes());
         json.writeBooleanProperty("verified", load.verified());
+        Json.array(json, "devices", places.entrySet(), entry -> {
+            json.writeStringProperty("device", entry.getKey().id());
+            json.writeNumberProperty("tensors", entry.getValue().tensors());
+            json.writeNumberProperty("bytes", entry.getValue().bytes());
+        });
+        json.writeName("placement");
+        json.writeRawValue(placement.map(Placement::toJson).orElse("null"));
         json.writeObjectPropertyStart("stats");
         json.writeNumberProperty("totalAllocatedBytes", pool.totalAllocatedBytes());
         json.writeNumberProperty("inUseBytes", pool.inUseBytes());

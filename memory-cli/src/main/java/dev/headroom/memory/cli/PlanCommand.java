@@ -9,9 +9,11 @@ import dev.headroom.memory.Selection;
 import dev.headroom.memory.model.FootprintOptions;
 import dev.headroom.memory.model.FootprintOptions.LatentCache;
 import dev.headroom.memory.model.FootprintOptions.Overhead;
+import dev.headroom.memory.model.FootprintPlacement;
 import dev.headroom.memory.model.ModelFile;
 import dev.headroom.memory.model.ModelFileException;
 import dev.headroom.memory.model.ModelFootprint;
+import dev.headroom.memory.model.placement.Placement;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -134,14 +136,27 @@ final class PlanCommand implements Callable<Integer> {
             options.onHost(onHost).overhead(onlyHost(candidates) ? Overhead.NONE : Overhead.NEW_CONTEXT);
             ModelFootprint footprint = footprint(file, options);
             Selection selection = Choices.explain(memory, Math.max(1, footprint.totalBytes()), backend, spec);
-            PlanReport report = new PlanReport(file, footprint, backend, selection);
+            Placement placement = FootprintPlacement.plan(file, footprint.options(), Places.of(memory, selection));
+            PlanReport report = new PlanReport(
+                    file, footprint, backend, selection, placement, learned(file, memory, selection, placement));
             if (json) {
                 context.out().println(Json.object(report::write));
             } else {
                 report.print(context.out());
             }
-            return selection.chosen().isPresent() ? ExitCode.OK : ExitCode.FAILED;
+            return selection.chosen().isPresent() || placement.fits() ? ExitCode.OK : ExitCode.FAILED;
         }
+    }
+
+    /** About the device the model goes to: the one it fits on as a whole, or the first of several. */
+    private Optional<String> learned(ModelFile file, GpuMemory memory, Selection selection, Placement placement) {
+        Optional<GpuDevice> device = selection
+                .chosen()
+                .or(() -> memory.devices().stream()
+                        .filter(one -> !placement.shares().isEmpty()
+                                && one.id().equals(placement.shares().getFirst().deviceId()))
+                        .findFirst());
+        return new LearnedBytes(context.calibration().get()).remark(file, device);
     }
 
     private static boolean onlyHost(Selection candidates) {

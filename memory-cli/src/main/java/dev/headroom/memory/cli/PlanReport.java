@@ -10,6 +10,7 @@ import dev.headroom.memory.model.FootprintTerm;
 import dev.headroom.memory.model.FootprintTerm.Kind;
 import dev.headroom.memory.model.ModelFile;
 import dev.headroom.memory.model.ModelFootprint;
+import dev.headroom.memory.model.placement.Placement;
 import java.io.PrintStream;
 import java.util.ArrayList;
 import java.util.List;
@@ -18,7 +19,13 @@ import java.util.Optional;
 import tools.jackson.core.JsonGenerator;
 
 /** What there is to say about a plan, in words and in JSON. */
-record PlanReport(ModelFile model, ModelFootprint footprint, BackendPreference backend, Selection selection) {
+record PlanReport(
+        ModelFile model,
+        ModelFootprint footprint,
+        BackendPreference backend,
+        Selection selection,
+        Placement placement,
+        Optional<String> learned) {
 
     void print(PrintStream out) {
         FootprintOptions options = footprint.options();
@@ -54,9 +61,11 @@ record PlanReport(ModelFile model, ModelFootprint footprint, BackendPreference b
         remarks().forEach(remark -> out.println("note: " + remark));
         out.println();
         out.println(selection.explain());
+        out.println();
+        out.println("placement: " + placement.explain());
     }
 
-    /** Those of the footprint, and what changes where a plan for a device beside the host ends up on the host. */
+    /** Those of the footprint, what changes where a plan for a device ends up on the host, and what loads have taught. */
     private List<String> remarks() {
         List<String> remarks = new ArrayList<>(footprint.remarks());
         boolean onHost = selection.chosen().map(GpuDevice::deviceClass).equals(Optional.of(DeviceClass.HOST));
@@ -64,6 +73,7 @@ record PlanReport(ModelFile model, ModelFootprint footprint, BackendPreference b
             remarks.add("on the host, what lies in host memory comes on top of the total: "
                     + ByteSize.format(footprint.hostTotalBytes()) + "; --backend cpu counts it all as one");
         }
+        learned.ifPresent(remarks::add);
         return remarks;
     }
 
@@ -97,8 +107,8 @@ record PlanReport(ModelFile model, ModelFootprint footprint, BackendPreference b
         json.writeObjectPropertyStart("selection");
         SelectCommand.write(json, selection);
         json.writeEndObject();
-        json.writeObjectPropertyStart("placement");
-        json.writeEndObject();
+        json.writeName("placement");
+        json.writeRawValue(placement.toJson());
     }
 
     private void writeOptions(JsonGenerator json) {

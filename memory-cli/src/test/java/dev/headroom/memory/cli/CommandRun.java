@@ -1,10 +1,12 @@
 package dev.headroom.memory.cli;
 
 import dev.headroom.memory.GpuMemory;
+import dev.headroom.memory.model.calibration.Calibration;
 import dev.headroom.memory.spi.MemoryBackend;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -36,22 +38,38 @@ record CommandRun(int code, String out, String err) {
                     return builder;
                 },
                 terminal,
+                Calibration.off(),
+                args);
+    }
+
+    /** With what earlier loads have taught; all other runs learn nothing, and leave the user's file alone. */
+    static CommandRun learning(List<? extends MemoryBackend> backends, Path calibration, String... args) {
+        return of(
+                () -> {
+                    GpuMemory.Builder builder = GpuMemory.builder();
+                    backends.forEach(builder::backend);
+                    return builder;
+                },
+                false,
+                Calibration.at(calibration),
                 args);
     }
 
     /** With the backends of this machine. */
     static CommandRun discovering(String... args) {
-        return of(GpuMemory::builder, false, args);
+        return of(GpuMemory::builder, false, Calibration.off(), args);
     }
 
-    private static CommandRun of(Supplier<GpuMemory.Builder> memory, boolean terminal, String... args) {
+    private static CommandRun of(
+            Supplier<GpuMemory.Builder> memory, boolean terminal, Calibration calibration, String... args) {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         ByteArrayOutputStream err = new ByteArrayOutputStream();
         CommandContext context = new CommandContext(
                 new PrintStream(out, true, StandardCharsets.UTF_8),
                 new PrintStream(err, true, StandardCharsets.UTF_8),
                 terminal,
-                memory);
+                memory,
+                () -> calibration);
         int code = Main.run(context, args);
         return new CommandRun(code, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
     }

@@ -65,7 +65,13 @@ class PlanTest {
         assertThat(run.code()).as(run.err()).isZero();
         assertThat(run.err()).isEmpty();
         assertThat(run.json()).containsOnlyKeys("schema", "model", "options", "footprint", "selection", "placement");
-        assertThat(run.json()).containsEntry("schema", 1L).containsEntry("placement", Map.of());
+        assertThat(run.json()).containsEntry("schema", 1L);
+        assertThat(part(run, "placement"))
+                .containsOnlyKeys(
+                        "kind", "split", "layers", "embedding", "output", "shortBytes", "devices", "counterfactuals")
+                .containsEntry("kind", "one-device")
+                .containsEntry("embedding", "cpu:0")
+                .containsEntry("output", "cuda:0");
         assertThat(part(run, "model"))
                 .isEqualTo(Map.of(
                         "file",
@@ -196,6 +202,53 @@ class PlanTest {
                 List.of(machine(128 * MIB).getFirst(), SimulatedBackend.host(256 * MIB)), "plan", model(), "--json");
         assertThat(run.code()).isEqualTo(ExitCode.FAILED);
         assertThat(part(run, "selection")).containsEntry("chosen", null);
+        assertThat(part(run, "placement")).containsEntry("kind", "nowhere");
+    }
+
+    /** Of three cards no one has room for it; the embedding stays on the host. */
+    @Test
+    @SuppressWarnings("unchecked")
+    void overSeveralCards() throws IOException {
+        SimulatedBackend cards = SimulatedBackend.builder("cuda")
+                .device(card("a", 2 * GIB))
+                .device(card("b", 2 * GIB))
+                .device(card("c", 2 * GIB))
+                .build();
+        Path path = folder.resolve("large.gguf");
+        GgufSynthesizer.of(ModelShape.named("tinyllama-1.1b"), DataType.F16, 42).writeSparse(path);
+        CommandRun run = CommandRun.of(
+                List.of(cards, SimulatedBackend.host(16 * GIB)), "plan", path.toString(), "--backend=cuda", "--json");
+        assertThat(run.code()).as(run.out() + run.err()).isZero();
+        assertThat(part(run, "selection")).containsEntry("chosen", null);
+        Map<String, Object> placement = part(run, "placement");
+        assertThat(placement).containsEntry("kind", "split").containsEntry("layers", 22L);
+        List<Map<String, Object>> shares = (List<Map<String, Object>>) placement.get("devices");
+        assertThat(shares)
+                .extracting(share -> share.get("device"))
+                .endsWith("cpu:0")
+                .hasSizeGreaterThan(2);
+        CommandRun words = CommandRun.of(
+                List.of(cards, SimulatedBackend.host(16 * GIB)), "plan", path.toString(), "--backend=cuda");
+        assertThat(words.out()).contains("placement: all 22 layers on ", "  cuda:0: layers 0-");
+    }
+
+    private static SimulatedDevice.Builder card(String name, long bytes) {
+        return SimulatedDevice.builder(name).totalBytes(bytes);
+    }
+
+    @Test
+    void aCardAndTheHostAndWhatWouldBeBetter() throws IOException {
+        SimulatedBackend cards =
+                SimulatedBackend.builder("cuda").device(card("a", 4 * GIB)).build();
+        cards.device(0).occupy(2 * GIB);
+        Path path = folder.resolve("large.gguf");
+        GgufSynthesizer.of(ModelShape.named("tinyllama-1.1b"), DataType.F16, 42).writeSparse(path);
+        CommandRun run = CommandRun.of(
+                List.of(cards, SimulatedBackend.host(16 * GIB)), "plan", path.toString(), "--context=2048");
+        assertThat(run.code()).as(run.out() + run.err()).isZero();
+        assertThat(run.out())
+                .containsPattern("placement: [0-9]+ of 22 layers on devices, [0-9]+ on the host")
+                .containsPattern("  fits if [0-9.]+ [MG]iB is freed on cuda:0");
     }
 
     /** On the host all weights lie in one memory, and there is no driver. */

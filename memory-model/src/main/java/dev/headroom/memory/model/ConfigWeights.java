@@ -176,6 +176,7 @@ final class ConfigWeights {
         }
         return new WeightFacts(
                 layers,
+                new long[count],
                 Math.min(embedding, total),
                 0,
                 Math.max(0, Math.min(output, total - Math.min(embedding, total))),

@@ -14,6 +14,7 @@ final class GgufWeights {
     /** The bytes of the tensors, by the blocks their names say. */
     static WeightFacts of(GgufFile file, int layerCount) {
         long[] layers = new long[layerCount];
+        long[] experts = new long[layerCount];
         long embedding = 0;
         long hostOnly = 0;
         long output = 0;
@@ -25,6 +26,7 @@ final class GgufWeights {
             int layer = layerOf(tensor.name(), layerCount);
             if (layer >= 0) {
                 layers[layer] += bytes;
+                experts[layer] += TensorRole.of(tensor.name()).part() == TensorRole.Part.EXPERTS ? bytes : 0;
                 largest = Math.max(largest, bytes);
             } else if (tensor.name().equals("token_embd.weight")) {
                 embedding += bytes;
@@ -41,6 +43,7 @@ final class GgufWeights {
         }
         return new WeightFacts(
                 layers,
+                experts,
                 embedding,
                 hostOnly,
                 output,

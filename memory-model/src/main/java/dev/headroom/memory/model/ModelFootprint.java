@@ -233,7 +233,7 @@ public final class ModelFootprint {
         return remarks;
     }
 
-    private static long percent(long bytes, int percent) {
+    static long percent(long bytes, int percent) {
         return percent == 100
                 ? bytes
                 : Saturated.plus(Saturated.times(bytes / 100, percent), bytes % 100 * percent / 100);
@@ -285,6 +285,15 @@ public final class ModelFootprint {
         return terms.stream()
                 .filter(term -> term.kind() == kind)
                 .mapToLong(FootprintTerm::bytes)
+                .findFirst()
+                .orElse(0);
+    }
+
+    /** The most bytes of one kind. */
+    long highBytes(Kind kind) {
+        return terms.stream()
+                .filter(term -> term.kind() == kind)
+                .mapToLong(FootprintTerm::highBytes)
                 .findFirst()
                 .orElse(0);
     }

@@ -8,6 +8,7 @@ import java.util.OptionalLong;
  * The bytes of a model's weights, by where an engine puts them.
  *
  * @param layers bytes of each block
+ * @param experts bytes of each block's experts, contained in those of the block; 0 where that is not known
  * @param embedding bytes of the token embedding
  * @param hostOnly bytes of further tables that are looked up on the host, such as per-layer embeddings
  * @param output bytes of all else: output matrix, final norm
@@ -23,6 +24,7 @@ import java.util.OptionalLong;
 @SuppressWarnings("ArrayRecordComponent") // never compared; never handed out
 record WeightFacts(
         long[] layers,
+        long[] experts,
         long embedding,
         long hostOnly,
         long output,
