@@ -39,7 +39,7 @@ final class DeviceWatch {
         this.pause = pause;
     }
 
-    /** Looks so many times, or until it is interrupted; the interrupt is what was waited for and does not stay set. */
+    /** Looks so many times, or until nobody reads it, or it is interrupted; the interrupt is what was waited for and does not stay set. */
     void run(OptionalInt times) {
         int drawn = 0;
         for (int round = 0; times.isEmpty() || round < times.getAsInt(); round++) {
@@ -53,7 +53,9 @@ final class DeviceWatch {
             }
             List<String> lines = look();
             lines.forEach(out::println);
-            out.flush();
+            if (out.checkError()) {
+                return; // nobody reads it any more
+            }
             drawn = lines.size();
         }
     }

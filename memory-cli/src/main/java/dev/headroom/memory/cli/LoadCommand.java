@@ -29,6 +29,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
@@ -123,6 +124,9 @@ final class LoadCommand implements Callable<Integer> {
     }
 
     private int load(GpuMemory memory, Path path) throws IOException {
+        if (reportTarget.isPresent() && reportTarget.get().isSameFileAs(path)) {
+            throw new ParameterException(spec.commandLine(), "--report would overwrite the model");
+        }
         GgufFile file = read(path);
         note("%s: %d tensors, %s".formatted(path, file.tensors().size(), ByteSize.format(file.tensorBytes())));
         // A file without tensors needs nothing, but a device all the same.

@@ -40,11 +40,16 @@ public final class Main {
                 .addSubcommand(new LoadCommand(context))
                 .addSubcommand(new SynthCommand(context));
         ErrorLines errors = new ErrorLines(context.err());
-        return line.setOut(writer(context.out()))
+        int code = line.setOut(writer(context.out()))
                 .setErr(writer(context.err()))
                 .setParameterExceptionHandler(errors)
                 .setExecutionExceptionHandler(errors)
                 .execute(args);
+        if (context.out().checkError() && code == ExitCode.OK) {
+            context.err().println("headroom: standard output cannot be written");
+            return ExitCode.FAILED;
+        }
+        return code;
     }
 
     private static PrintWriter writer(PrintStream stream) {

@@ -39,6 +39,13 @@ record ReportTarget(Optional<Path> file) {
         }
     }
 
+    boolean isSameFileAs(Path other) throws IOException {
+        return file.isPresent()
+                && Files.exists(file.get())
+                && Files.exists(other)
+                && Files.isSameFile(file.get(), other);
+    }
+
     void write(PoolReport report, PrintStream out) throws IOException {
         if (file.isEmpty()) {
             out.println(report.toJson());

@@ -5,12 +5,15 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.headroom.memory.DeviceBuffer;
 import dev.headroom.memory.GpuMemory;
 import dev.headroom.memory.MemoryConfig;
+import dev.headroom.memory.model.calibration.Calibration;
 import dev.headroom.memory.sim.FaultRule;
 import dev.headroom.memory.sim.FreeFigure;
 import dev.headroom.memory.sim.SimulatedBackend;
 import dev.headroom.memory.sim.SimulatedDevice;
 import dev.headroom.memory.spi.DriverException;
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
@@ -93,6 +96,40 @@ class DeviceWatchTest {
         endless.run(OptionalInt.empty());
         assertThat(text().lines()).hasSize(2);
         assertThat(Thread.currentThread().isInterrupted()).isFalse();
+    }
+
+    @Test
+    void itEndsWhenNobodyReadsIt() {
+        new DeviceWatch(memory, deaf(), false, () -> {
+                    throw new AssertionError("looked again for nobody");
+                })
+                .run(OptionalInt.empty());
+        assertThat(text()).isEmpty();
+    }
+
+    @Test
+    void outputThatCannotBeWrittenIsAFailure() {
+        ByteArrayOutputStream complaints = new ByteArrayOutputStream();
+        CommandContext context = new CommandContext(
+                deaf(),
+                new PrintStream(complaints, true, StandardCharsets.UTF_8),
+                false,
+                () -> GpuMemory.builder().backend(cards),
+                Calibration::off);
+        assertThat(Main.run(context, "devices")).isEqualTo(ExitCode.FAILED);
+        assertThat(complaints.toString(StandardCharsets.UTF_8).strip())
+                .isEqualTo("headroom: standard output cannot be written");
+    }
+
+    /** A stream whose reader has gone. */
+    private static PrintStream deaf() {
+        OutputStream gone = new OutputStream() {
+            @Override
+            public void write(int value) throws IOException {
+                throw new IOException("nobody reads this");
+            }
+        };
+        return new PrintStream(gone, true, StandardCharsets.UTF_8);
     }
 
     @Test

@@ -147,6 +147,15 @@ class LoadTest {
     }
 
     @Test
+    void aReportNeverOverwritesTheModel() throws IOException {
+        byte[] before = Files.readAllBytes(Path.of(model));
+        CommandRun run = CommandRun.of(machine(host()), "load", model, "--report", model);
+        assertThat(run.code()).isEqualTo(ExitCode.USAGE);
+        assertThat(run.complaints().getFirst()).isEqualTo("headroom: --report would overwrite the model");
+        assertThat(Path.of(model)).hasBinaryContent(before);
+    }
+
+    @Test
     void aReportThatCannotBecomeAFileStopsTheLoad() {
         for (String nowhere : List.of("no/where/report.json", ".")) {
             List<SimulatedBackend> machine = machine(host());

@@ -196,6 +196,9 @@ public final class GgufWriter {
         if (Files.isDirectory(target)) {
             throw new ModelWriteException(target, fileBytes, freeBytes(target), "it is a folder", null);
         }
+        if (Files.exists(target) && !Files.isRegularFile(target)) { // a device, say, which the move would replace
+            throw new ModelWriteException(target, fileBytes, OptionalLong.empty(), "it is not a regular file", null);
+        }
         Path temporary = folder.resolve(
                 ".headroom-" + Long.toHexString(ThreadLocalRandom.current().nextLong()) + ".part");
         try {

@@ -135,6 +135,16 @@ class GgufWriterTest {
     }
 
     @Test
+    void aDeviceIsNotReplaced() {
+        Path device = Path.of("/dev/full");
+        assumeThat(device).as("there is no /dev/full here").exists();
+        assertThatExceptionOfType(ModelWriteException.class)
+                .isThrownBy(() -> writer().writeSparse(device))
+                .withMessageContaining("it is not a regular file");
+        assertThat(Files.isRegularFile(device)).isFalse();
+    }
+
+    @Test
     void anInterruptStopsWithinAChunk() throws IOException {
         List<Long> offsets = new ArrayList<>();
         assertThatExceptionOfType(InterruptedIOException.class)
