@@ -91,6 +91,10 @@ public record FootprintTerm(Kind kind, long bytes, long lowBytes, long highBytes
             throw new IllegalArgumentException(
                     kind + " must lie between its bounds, but is " + bytes + " of " + lowBytes + " to " + highBytes);
         }
+        if (bytes == Long.MAX_VALUE && certainty == Certainty.EXACT) { // sums and products are cut off there
+            certainty = Certainty.BOUNDED;
+            reason = "more than can be counted; " + reason;
+        }
     }
 
     static FootprintTerm exact(Kind kind, long bytes, String reason) {

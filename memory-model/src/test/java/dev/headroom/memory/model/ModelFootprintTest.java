@@ -586,7 +586,11 @@ class ModelFootprintTest {
             ModelFootprint footprint = plan(model, options);
             assertThat(footprint.totalBytes()).isEqualTo(Long.MAX_VALUE);
             assertThat(footprint.terms())
-                    .allSatisfy(term -> assertThat(term.lowBytes()).isNotNegative());
+                    .allSatisfy(term -> assertThat(term.lowBytes()).isNotNegative())
+                    .filteredOn(term -> term.bytes() == Long.MAX_VALUE)
+                    .as("what was cut off is not called exact")
+                    .isNotEmpty()
+                    .noneMatch(term -> term.certainty() == FootprintTerm.Certainty.EXACT);
         }
     }
 
