@@ -21,7 +21,14 @@ final class DemoModel implements AutoCloseable {
     private final Path folder;
 
     DemoModel() throws IOException {
-        folder = Files.createTempDirectory("headroom-demo-");
+        try {
+            folder = Files.createTempDirectory("headroom-demo-");
+        } catch (IOException e) {
+            throw new IOException(
+                    "no place for the demo model: no folder can be made in " + System.getProperty("java.io.tmpdir")
+                            + "; name another with JAVA_TOOL_OPTIONS=-Djava.io.tmpdir=FOLDER",
+                    e);
+        }
     }
 
     Path path() {

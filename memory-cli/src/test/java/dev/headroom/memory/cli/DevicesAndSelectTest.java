@@ -199,6 +199,12 @@ class DevicesAndSelectTest {
         assertThat(run.complaints().getLast()).startsWith("usage: headroom");
     }
 
+    @Test
+    void anUnknownCommandListsTheOthers() {
+        assertThat(CommandRun.of(machine(), "unknown").complaints().getLast())
+                .endsWith(", where COMMAND is one of devices, select, plan, inspect, load, synth");
+    }
+
     @ParameterizedTest
     @CsvSource({"--help", "devices --help", "select -h", "inspect --help", "load --help", "synth --help", "--version"})
     void helpIsAResult(String args) {
