@@ -4,9 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collections;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -39,9 +37,7 @@ public final class GgufFile {
     private final List<GgufShard> shards;
     private final List<FileStamp> stamps;
     private final List<GgufTensor> tensors;
-    /** All tensors by name: a sorted array costs less than a map and cannot be made slow by chosen names. */
-    private final GgufTensor[] byName;
-
+    private final NameIndex<GgufTensor> byName;
     private final long tensorBytes;
 
     private GgufFile(List<GgufHeaderReader.Header> headers) throws ModelFileException {
@@ -55,12 +51,10 @@ public final class GgufFile {
             headers.forEach(header -> all.addAll(header.tensors()));
             this.tensors = Collections.unmodifiableList(all);
         }
-        this.byName = tensors.toArray(GgufTensor[]::new);
-        Arrays.sort(byName, Comparator.comparing(GgufTensor::name));
-        for (int i = 1; i < byName.length; i++) {
-            if (byName[i - 1].name().equals(byName[i].name())) {
-                throw secondOfThatName(headers, byName[i]);
-            }
+        this.byName = new NameIndex<>(tensors, GgufTensor::name);
+        Optional<GgufTensor> repeated = byName.repeated();
+        if (repeated.isPresent()) {
+            throw secondOfThatName(headers, repeated.get());
         }
         this.tensorBytes = sum(headers);
     }
@@ -244,21 +238,7 @@ public final class GgufFile {
      * @return the tensor, or empty if there is none of that name
      */
     public Optional<GgufTensor> tensor(String name) {
-        int low = 0;
-        int high = byName.length - 1;
-        while (low <= high) {
-            int middle = (low + high) >>> 1;
-            int order = byName[middle].name().compareTo(name);
-            if (order == 0) {
-                return Optional.of(byName[middle]);
-            }
-            if (order < 0) {
-                low = middle + 1;
-            } else {
-                high = middle - 1;
-            }
-        }
-        return Optional.empty();
+        return byName.find(name);
     }
 
     /**

@@ -6,7 +6,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 
@@ -28,7 +27,7 @@ public final class SafetensorsFile {
     private final List<Path> files;
     private final List<FileStamp> stamps;
     private final List<SafetensorsTensor> tensors;
-    private final SafetensorsTensor[] byName;
+    private final NameIndex<SafetensorsTensor> byName;
     private final long headerBytes;
     private final long tensorBytes;
 
@@ -54,15 +53,13 @@ public final class SafetensorsFile {
         this.tensors = Collections.unmodifiableList(all);
         this.headerBytes = header;
         this.tensorBytes = bytes;
-        this.byName = all.toArray(SafetensorsTensor[]::new);
-        Arrays.sort(byName, Comparator.comparing(SafetensorsTensor::name));
-        for (int i = 1; i < byName.length; i++) {
-            if (byName[i].name().equals(byName[i - 1].name())) {
-                throw new ModelFileException(
-                        files.get(byName[i].shard()),
-                        "unique tensor names",
-                        ModelFileException.quote(byName[i].name()) + " a second time");
-            }
+        this.byName = new NameIndex<>(all, SafetensorsTensor::name);
+        Optional<SafetensorsTensor> repeated = byName.repeated();
+        if (repeated.isPresent()) {
+            throw new ModelFileException(
+                    files.get(repeated.get().shard()),
+                    "unique tensor names",
+                    ModelFileException.quote(repeated.get().name()) + " a second time");
         }
     }
 
@@ -116,7 +113,7 @@ public final class SafetensorsFile {
                         ModelFileException.quote(tensor.name()));
             }
         }
-        if (index.tensorCount() == byName.length) {
+        if (index.tensorCount() == byName.size()) {
             return;
         }
         for (int i = 0; i < files.size(); i++) {
@@ -156,21 +153,7 @@ public final class SafetensorsFile {
      * @return the tensor, or empty if there is none of that name
      */
     public Optional<SafetensorsTensor> tensor(String name) {
-        int low = 0;
-        int high = byName.length - 1;
-        while (low <= high) {
-            int middle = (low + high) >>> 1;
-            int order = byName[middle].name().compareTo(name);
-            if (order == 0) {
-                return Optional.of(byName[middle]);
-            }
-            if (order < 0) {
-                low = middle + 1;
-            } else {
-                high = middle - 1;
-            }
-        }
-        return Optional.empty();
+        return byName.find(name);
     }
 
     /**
