@@ -90,6 +90,11 @@ final class ClassBlocks {
         return name <= FIRST_NAME;
     }
 
+    /** The number behind a block's name, 0 or more. */
+    static int index(int name) {
+        return FIRST_NAME - name;
+    }
+
     /** Takes a block of the first class that has one; {@link Tlsf#NONE} if the heap has no room for a slab, or no class has one. */
     int take(long bytes, long alignment) {
         for (Size size : sizes) {

@@ -401,13 +401,13 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
             throw new BufferClosedException(this + " is closed");
         }
         session.requireAlive();
-        BlockList.Place place = heap.blocks().hit(request.byteSize(), request.byteAlignment());
-        boolean hit = place != null;
-        if (place == null) {
+        int name = heap.blocks().hit(request.byteSize(), request.byteAlignment());
+        boolean hit = name != Tlsf.NONE;
+        if (!hit) {
             boolean paysFromClaim = heap.accountant().ledger().equals(ledger());
             try (Visit visit = new Visit(this)) {
                 leaks.collect();
-                place = ladder.climb(heap, request, paysFromClaim ? claim : new DomainLedger.Claim(), visit);
+                name = ladder.climb(heap, request, paysFromClaim ? claim : new DomainLedger.Claim(), visit);
             } catch (DeviceOutOfMemoryException e) {
                 EVENTS.ranOut(request.kind(), e.figures());
                 throw e;
@@ -415,7 +415,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
                 throw session.failed("allocating " + ByteSize.format(request.byteSize()), e);
             }
         }
-        return opened(new EngineBuffer(this, heap, place, request), request, hit);
+        return opened(new EngineBuffer(this, heap, name, request.byteSize()), request, hit);
     }
 
     FallbackBuffer allocateWithFallback(AllocationRequest request, DomainLedger.Claim claim) {
@@ -518,9 +518,11 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     }
 
     @Override
-    public void recycle(Extent extent, @Nullable BufferTrail trail) {
+    public void recycle(Extent extent) {
+        BufferNotes notes = extent.notes();
+        BufferTrail trail = notes == null ? null : notes.trail();
         if (trail == null || leaks.closed(trail)) {
-            recycle(extent.heap(), extent.node(), extent.pending());
+            recycle(extent.heap(), extent.node(), notes == null ? null : notes.pending());
         }
     }
 
@@ -540,10 +542,14 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     private DeviceBuffer opened(EngineBuffer buffer, AllocationRequest request, boolean hit) {
         boolean done = false;
         try {
+            if (request.byteAlignment() > AllocationRequest.DEFAULT_ALIGNMENT) {
+                buffer.ownNotes().alignTo(request.byteAlignment());
+            }
             events.allocated(buffer, request.tag(), hit);
             if (leaks.wants()) {
                 leaks.collect();
-                buffer.follow(leaks.opened(buffer, buffer.id(), buffer.byteSize(), location(), request.tag()));
+                buffer.ownNotes()
+                        .follow(leaks.opened(buffer, buffer.id(), buffer.byteSize(), location(), request.tag()));
                 monitor.start();
             }
             if (request.zero()) {
