@@ -93,9 +93,15 @@ final class HeapSet {
                 .sum();
     }
 
+    /** The heap of a kind, null if the device has no such memory. */
+    @Nullable
+    Heap find(MemoryKind kind) {
+        return heaps.get(kind);
+    }
+
     /** The heap of a kind. */
     Heap of(MemoryKind kind) {
-        Heap heap = heaps.get(kind);
+        Heap heap = find(kind);
         if (heap == null) {
             throw new UnsupportedKindException("%s has no %s memory; it has %s"
                     .formatted(
