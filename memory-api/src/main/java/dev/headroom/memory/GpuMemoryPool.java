@@ -140,8 +140,8 @@ public interface GpuMemoryPool extends AutoCloseable {
      * has been for at least so long, by the clock of the {@link GpuMemory}. What is in use, or was shortly ago, stays.
      *
      * <p>Times are never too early, but may be too late: where a range has very many pages, the youngest of a few counts for all
-     * of them; and of memory that comes and goes more than a thousand times between two calls of this method, {@link #report()}
-     * or the trimming by {@link MemoryConfig#idleTrimAfter}, the time counts from the later call.
+     * of them; and of memory that comes and goes again and again between two calls of this method, {@link #report()} or the
+     * trimming by {@link MemoryConfig#idleTrimAfter}, the time counts from the later call.
      *
      * @param idleFor how long, 0 or more; 0 as {@link #shrink()}
      * @return bytes given back; 0 from a pool of a backend's own that keeps no times, unless {@code idleFor} is 0

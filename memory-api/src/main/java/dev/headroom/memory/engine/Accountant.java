@@ -21,6 +21,7 @@ final class Accountant {
     private final BudgetRule rule;
     private final AtomicLong poolBytes;
     private final UnaryOperator<MemoryBudget> siblings;
+    private final long totalBytes;
 
     /**
      * Books for one kind of memory.
@@ -31,6 +32,7 @@ final class Accountant {
      * @param rule      what may be taken
      * @param poolBytes what the limit binds: blocks of the pool and bytes reserved there; shared by its accountants
      * @param siblings  fills in a free figure another API measures for the same memory
+     * @param totalBytes all memory of the kind, in use or not
      */
     Accountant(
             DeviceSession session,
@@ -38,13 +40,20 @@ final class Accountant {
             DomainLedger ledger,
             BudgetRule rule,
             AtomicLong poolBytes,
-            UnaryOperator<MemoryBudget> siblings) {
+            UnaryOperator<MemoryBudget> siblings,
+            long totalBytes) {
         this.session = session;
         this.kind = kind;
         this.ledger = ledger;
         this.rule = rule;
         this.poolBytes = poolBytes;
         this.siblings = siblings;
+        this.totalBytes = totalBytes;
+    }
+
+    /** All memory of the kind, in use or not, as the driver said when the pool was opened. */
+    long totalBytes() {
+        return totalBytes;
     }
 
     DomainLedger ledger() {

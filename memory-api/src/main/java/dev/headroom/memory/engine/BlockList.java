@@ -4,28 +4,24 @@ import dev.headroom.memory.HeapReport;
 import dev.headroom.memory.PoolProfile;
 import dev.headroom.memory.spi.DriverBlock;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
+import java.util.Objects;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
  * The book of a heap: its blocks, and the buffers inside them. A block is either one raw allocation or a reserved address range
- * that is backed piece by piece; both are regions of one {@link Tlsf}, so that a search looks everywhere at once. Never calls a
- * driver. Thread-safe: every method holds the lock the heaps of a pool share.
+ * that is backed piece by piece; both are regions of one {@link Tlsf}, so that a search looks everywhere at once. Memory that
+ * comes and goes is kept in a {@link BufferCache} in front. Never calls a driver. Thread-safe: every method that looks in the
+ * book holds the lock the heaps of a pool share.
+ *
+ * <p>A buffer's memory has a <em>name</em>, an {@code int} that is valid until it is freed, and then reused.
  *
  * <p>Bytes the driver kept although they were to be given back are <em>stranded</em>: held, but never handed out again.
  */
 final class BlockList {
-
-    /**
-     * Where a buffer lies.
-     *
-     * @param node         its name in the book
-     * @param block        the driver's block
-     * @param byteOffset   where it begins in the block
-     * @param grantedBytes what it takes up, rounded
-     */
-    record Place(int node, DriverBlock block, long byteOffset, long grantedBytes) {}
 
     /**
      * A block taken out of the book.
@@ -45,14 +41,28 @@ final class BlockList {
      * @param largestFree the longest range a buffer could get without growth
      * @param buffers     buffers that take up memory
      * @param blocks      blocks, ranges among them
+     * @param cachedBytes free, and kept at hand for buffers of the same size
      */
-    record Figures(long blockBytes, long usedBytes, long freeBytes, long largestFree, long buffers, int blocks) {}
+    record Figures(
+            long blockBytes,
+            long usedBytes,
+            long freeBytes,
+            long largestFree,
+            long buffers,
+            int blocks,
+            long cachedBytes) {}
 
     /**
      * Frees that leave something idle are timed so often between two looks at the times; later ones count as freed when somebody
      * looks. So memory that comes and goes in a loop does not pay for a clock that costs as much as all the rest.
      */
     private static final int TIMED_FREES = 1000;
+
+    /** A heap gets its cache once it has seen so many frees: one that is little used does without. */
+    private static final int FREES_BEFORE_CACHE = 64;
+
+    /** Twice as many stripes as threads can run at once: ids that lie close together seldom meet. */
+    private static final int STRIPES = 2 * Runtime.getRuntime().availableProcessors();
 
     private final PoolCounters counters;
     private final EngineLock lock;
@@ -64,6 +74,16 @@ final class BlockList {
 
     private long shutPieces;
     private final BlockTable blocks;
+    private final long mostCachedBytes;
+    /** Where nodes lie, and where blocks of classes do. */
+    private final PlaceTable nodePlaces = new PlaceTable();
+
+    private final PlaceTable classPlaces = new PlaceTable();
+    /** By region. Read without the lock by owners of memory there. */
+    private volatile @Nullable DriverBlock[] memories = {};
+
+    private volatile @Nullable BufferCache cache;
+    private int freesBeforeCache = FREES_BEFORE_CACHE;
     private long strandedBytes;
     private boolean closed;
     /** Whether the last free left something idle: the next one may, too. */
@@ -74,17 +94,19 @@ final class BlockList {
     /**
      * An empty book.
      *
-     * @param counters shared by the heaps of a pool, with their lock
-     * @param unit     what sizes of blocks and pieces are multiples of
-     * @param granule  what buffers begin at multiples of
+     * @param counters        shared by the heaps of a pool, with their lock
+     * @param unit            what sizes of blocks and pieces are multiples of
+     * @param granule         what buffers begin at multiples of
+     * @param mostCachedBytes the most bytes kept at hand in front of the book; 0 for none
      */
-    BlockList(PoolCounters counters, long unit, long granule) {
+    BlockList(PoolCounters counters, long unit, long granule, long mostCachedBytes) {
         this.counters = counters;
         this.lock = counters.lock;
         this.unit = unit;
         this.tlsf = new Tlsf(granule);
         this.classes = new ClassBlocks(tlsf, List.of());
         this.blocks = new BlockTable(tlsf, unit);
+        this.mostCachedBytes = mostCachedBytes;
     }
 
     /** Serves small requests from blocks of fixed sizes. Before the first request only. */
@@ -92,30 +114,56 @@ final class BlockList {
         classes = new ClassBlocks(tlsf, plan);
     }
 
-    /** Finds room, and counts a hit if there is any. */
-    @Nullable
-    Place hit(long bytes, long alignment) {
+    /** Finds room at hand or in the book, and counts a hit if there is any. {@link Tlsf#NONE} if there is not. */
+    int hit(long bytes, long alignment) {
+        BufferCache atHand = cache;
+        if (atHand != null && alignment <= tlsf.granule()) {
+            int name = atHand.take(rounded(bytes));
+            if (name != Tlsf.NONE) {
+                return name;
+            }
+        }
+        return hitBook(bytes, alignment);
+    }
+
+    /** As {@link #hit}, but looks also where what is kept at hand would fill a gap. */
+    int hitAnywhere(long bytes, long alignment) {
+        int name = hit(bytes, alignment);
+        return name == Tlsf.NONE && drain() ? hitBook(bytes, alignment) : name;
+    }
+
+    private int hitBook(long bytes, long alignment) {
         lock.lock();
         try {
-            Place place = take(bytes, alignment);
-            counters.hits += place == null ? 0 : 1;
-            return place;
+            return counted(take(bytes, alignment));
         } finally {
             lock.unlock();
         }
     }
 
     /** As {@link #hit}, but makes do with a block of a larger class. */
-    @Nullable
-    Place hitLarger(long bytes, long alignment) {
+    int hitLarger(long bytes, long alignment) {
         lock.lock();
         try {
-            Place place = closed ? null : blockPlace(classes.takeLarger(bytes, alignment));
-            counters.hits += place == null ? 0 : 1;
-            return place;
+            return counted(closed ? Tlsf.NONE : blockPlace(classes.takeLarger(bytes, alignment)));
         } finally {
             lock.unlock();
         }
+    }
+
+    /** The block a buffer lies in. For who has the buffer. */
+    DriverBlock memory(int name) {
+        return Objects.requireNonNull(memories[places(name).region(index(name))]);
+    }
+
+    /** Where a buffer begins in its block. For who has the buffer. */
+    long byteOffset(int name) {
+        return places(name).byteOffset(index(name));
+    }
+
+    /** How much a buffer takes up, rounded. For who has the buffer. */
+    long byteSize(int name) {
+        return places(name).byteSize(index(name));
     }
 
     /** Whether block classes have blocks for such a request. */
@@ -125,6 +173,17 @@ final class BlockList {
 
     /** Takes a buffer's memory back. Harmless after close. */
     void free(int name) {
+        BufferCache atHand = cache;
+        int left = atHand == null || ClassBlocks.isBlock(name) ? name : atHand.put(name, byteSize(name));
+        if (left != BufferCache.NONE) {
+            freeInBook(name);
+            if (left != name) {
+                freeInBook(left);
+            }
+        }
+    }
+
+    private void freeInBook(int name) {
         boolean timed = leavesIdle && timesLeft > 0; // a guess: the clock is not read with the lock held
         long now = timed ? nowNanos() : 0;
         BlockTable.Block untimed = null;
@@ -133,6 +192,9 @@ final class BlockList {
         lock.lock();
         try {
             if (!closed) {
+                if (freesBeforeCache > 0 && --freesBeforeCache == 0 && mostCachedBytes > 0) {
+                    cache = new BufferCache(STRIPES, mostCachedBytes);
+                }
                 boolean inClass = ClassBlocks.isBlock(name);
                 int node = inClass ? classes.node(name) : name;
                 BlockTable.Block block = blocks.get(tlsf.region(node));
@@ -171,31 +233,51 @@ final class BlockList {
         return counters.clock.getAsLong();
     }
 
-    /** How much a buffer takes up. */
-    long byteSize(int name) {
-        lock.lock();
-        try {
-            return closed ? 0 : ClassBlocks.isBlock(name) ? classes.byteSize(name) : tlsf.byteSize(name);
-        } finally {
-            lock.unlock();
-        }
-    }
-
     Figures figures() {
-        lock.lock();
-        try {
+        return withCache(cached -> {
+            long cachedBytes = cached == null ? 0 : cached.byteSize();
+            long cachedPieces = cached == null ? 0 : cached.entries();
             return closed
-                    ? new Figures(0, 0, 0, 0, 0, 0)
+                    ? new Figures(0, 0, 0, 0, 0, 0, 0)
                     : new Figures(
                             blocks.heldBytes(),
-                            usedBytes(),
-                            tlsf.freeBytes(),
+                            usedBytes() - cachedBytes,
+                            tlsf.freeBytes() + cachedBytes,
                             tlsf.largestFree(),
-                            tlsf.allocationCount() - shutPieces - classes.slabCount() + classes.blocksInUse(),
-                            tlsf.regionCount());
-        } finally {
-            lock.unlock();
-        }
+                            tlsf.allocationCount()
+                                    - shutPieces
+                                    - classes.slabCount()
+                                    + classes.blocksInUse()
+                                    - cachedPieces,
+                            tlsf.regionCount(),
+                            cachedBytes);
+        });
+    }
+
+    /** Requests served from what is kept at hand. */
+    long cacheHits() {
+        BufferCache atHand = cache;
+        return atHand == null ? 0 : atHand.hits();
+    }
+
+    void resetCacheHits() {
+        withCache(cached -> {
+            if (cached != null) {
+                cached.resetHits();
+            }
+            return 0;
+        });
+    }
+
+    /** Gives what is kept at hand back to the book, where it can be joined with its neighbours. True if there was any. */
+    boolean drain() {
+        BufferCache atHand = cache;
+        return atHand != null
+                && atHand.drain((names, count) -> {
+                    for (int i = 0; i < count; i++) {
+                        freeInBook(names[i]);
+                    }
+                });
     }
 
     /** The block classes, if there are any. */
@@ -230,6 +312,7 @@ final class BlockList {
 
     /** Idle memory that could be given back. */
     long idleBytes() {
+        drain();
         lock.lock();
         try {
             classes.releaseIdle();
@@ -241,6 +324,7 @@ final class BlockList {
 
     /** How long a part of what {@link #idleBytes} counts has been idle, at most; 0 if there is none. */
     long longestIdleNanos(long nowNanos) {
+        drain();
         lock.lock();
         try {
             classes.releaseIdle();
@@ -284,15 +368,14 @@ final class BlockList {
     void addRange(DriverBlock range, long byteSize) {
         lock.lock();
         try {
-            blocks.add(tlsf.addReservedRegion(byteSize), BlockTable.Block.ofRange(range, byteSize, unit));
+            enter(tlsf.addReservedRegion(byteSize), BlockTable.Block.ofRange(range, byteSize, unit));
         } finally {
             lock.unlock();
         }
     }
 
     /** Enters pieces that are backed now, and finds room for a request before anybody else does. */
-    @Nullable
-    Place addPieces(List<BlockTable.Piece> pieces, long bytes, long alignment, long nowNanos) {
+    int addPieces(List<BlockTable.Piece> pieces, long bytes, long alignment, long nowNanos) {
         lock.lock();
         try {
             for (BlockTable.Piece piece : pieces) {
@@ -307,13 +390,12 @@ final class BlockList {
     }
 
     /** Enters a block, and finds room for a request before anybody else does. */
-    @Nullable
-    Place addBlock(DriverBlock memory, long byteSize, long bytes, long alignment) {
+    int addBlock(DriverBlock memory, long byteSize, long bytes, long alignment) {
         BlockTable.Block block = BlockTable.Block.ofAllocation(memory, byteSize, nowNanos());
         lock.lock();
         try {
             int region = tlsf.addRegion(byteSize);
-            blocks.add(region, block);
+            enter(region, block);
             blocks.book(region, byteSize);
             return missed(take(bytes, alignment));
         } finally {
@@ -323,6 +405,7 @@ final class BlockList {
 
     /** Takes idle blocks that are due out of the book, until there are enough bytes. */
     List<Owned> detachIdleBlocks(long wantedBytes, IdleAges.Due due) {
+        drain();
         lock.lock();
         try {
             List<Owned> detached = new ArrayList<>();
@@ -341,6 +424,7 @@ final class BlockList {
 
     /** Shuts idle pieces of ranges that are due off, until there are enough bytes: nobody is given them before {@link #unbacked}. */
     List<BlockTable.Piece> shutIdlePieces(long wantedBytes, IdleAges.Due due) {
+        drain();
         lock.lock();
         try {
             List<BlockTable.Piece> pieces = new ArrayList<>();
@@ -382,6 +466,10 @@ final class BlockList {
 
     /** Closes the book. Everything that was in it belongs to the caller. */
     List<Owned> close() {
+        BufferCache atHand = cache;
+        if (atHand != null) {
+            atHand.close();
+        }
         lock.lock();
         try {
             closed = true;
@@ -397,51 +485,101 @@ final class BlockList {
 
     /** Checks the book against itself; for tests. */
     void validate() {
+        withCache(cached -> {
+            if (cached != null) {
+                cached.validate();
+            }
+            validateBook();
+            return 0;
+        });
+    }
+
+    private void validateBook() {
+        tlsf.validate();
+        classes.validate();
+        long blockBytes = blocks.heldBytes();
+        long held = blocks.all().stream().mapToLong(BlockTable.Block::heldBytes).sum();
+        if (held != blockBytes) {
+            throw new IllegalStateException("blocks hold " + held + " bytes, but " + blockBytes + " are booked");
+        }
+        if (tlsf.usedBytes() + tlsf.freeBytes() != blockBytes) {
+            throw new IllegalStateException("used " + tlsf.usedBytes() + " + free " + tlsf.freeBytes()
+                    + " bytes are not the " + blockBytes + " held");
+        }
+    }
+
+    /** Looks at the book and at what is kept in front of it at one moment. */
+    private <T> T withCache(Function<@Nullable BufferCache, T> look) {
+        BufferCache atHand = cache; // one that is made meanwhile is empty
+        if (atHand != null) {
+            atHand.lockAll();
+        }
         lock.lock();
         try {
-            tlsf.validate();
-            classes.validate();
-            long blockBytes = blocks.heldBytes();
-            long held =
-                    blocks.all().stream().mapToLong(BlockTable.Block::heldBytes).sum();
-            if (held != blockBytes) {
-                throw new IllegalStateException("blocks hold " + held + " bytes, but " + blockBytes + " are booked");
-            }
-            if (tlsf.usedBytes() + tlsf.freeBytes() != blockBytes) {
-                throw new IllegalStateException("used " + tlsf.usedBytes() + " + free " + tlsf.freeBytes()
-                        + " bytes are not the " + blockBytes + " held");
-            }
+            return look.apply(atHand);
         } finally {
             lock.unlock();
+            if (atHand != null) {
+                atHand.unlockAll();
+            }
         }
     }
 
     // From here on the lock is held.
 
-    private @Nullable Place take(long bytes, long alignment) {
+    private int take(long bytes, long alignment) {
         if (closed) {
-            return null;
+            return Tlsf.NONE;
         }
-        Place block = blockPlace(classes.take(bytes, alignment));
-        if (block != null) {
+        int block = blockPlace(classes.take(bytes, alignment));
+        if (block != Tlsf.NONE) {
             return block;
         }
         int node = tlsf.allocate(bytes, alignment);
         if (node == Tlsf.NONE && classes.releaseIdle()) {
             node = tlsf.allocate(bytes, alignment);
         }
-        return node == Tlsf.NONE ? null : place(node, node, 0, tlsf.byteSize(node));
+        if (node != Tlsf.NONE) {
+            place(node, node, 0, tlsf.byteSize(node));
+        }
+        return node;
     }
 
-    private @Nullable Place blockPlace(int name) {
-        return name == Tlsf.NONE
-                ? null
-                : place(name, classes.node(name), classes.byteOffset(name), classes.byteSize(name));
+    private int blockPlace(int name) {
+        if (name != Tlsf.NONE) {
+            place(name, classes.node(name), classes.byteOffset(name), classes.byteSize(name));
+        }
+        return name;
     }
 
-    private Place place(int name, int node, long byteOffset, long granted) {
+    private void place(int name, int node, long byteOffset, long granted) {
         counters.used(granted);
-        return new Place(name, blocks.get(tlsf.region(node)).memory(), tlsf.offset(node) + byteOffset, granted);
+        places(name).put(index(name), tlsf.region(node), tlsf.offset(node) + byteOffset, granted);
+    }
+
+    private PlaceTable places(int name) {
+        return ClassBlocks.isBlock(name) ? classPlaces : nodePlaces;
+    }
+
+    private static int index(int name) {
+        return ClassBlocks.isBlock(name) ? ClassBlocks.index(name) : name;
+    }
+
+    private long rounded(long bytes) {
+        return GrowthPolicy.roundUp(bytes, tlsf.granule());
+    }
+
+    private void enter(int region, BlockTable.Block block) {
+        blocks.add(region, block);
+        @Nullable DriverBlock[] more = Arrays.copyOf(memories, Math.max(memories.length, region + 1));
+        more[region] = block.memory();
+        memories = more;
+    }
+
+    /** Counts a hit if there is one. */
+    private int counted(int name) {
+        counters.hits += name == Tlsf.NONE ? 0 : 1;
+        return name;
     }
 
     private long usedBytes() {
@@ -449,9 +587,9 @@ final class BlockList {
     }
 
     /** Counts a miss if the request was served. */
-    private @Nullable Place missed(@Nullable Place place) {
-        counters.misses += place == null ? 0 : 1;
-        return place;
+    private int missed(int name) {
+        counters.misses += name == Tlsf.NONE ? 0 : 1;
+        return name;
     }
 
     private BlockTable.Piece shut(BlockTable.Piece piece) {

@@ -29,7 +29,7 @@ final class BufferEvents {
 
     private void record(EngineBuffer buffer, Optional<String> tag, boolean hit) {
         if (EVENTS.recordsBuffers()) {
-            buffer.recordClose();
+            buffer.ownNotes().record();
             EVENTS.allocated(buffer.pool().device(), buffer.kind(), buffer.id(), buffer.byteSize(), tag, hit, oneIn);
         }
     }

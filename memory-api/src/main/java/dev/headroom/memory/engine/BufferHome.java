@@ -2,7 +2,6 @@ package dev.headroom.memory.engine;
 
 import dev.headroom.memory.BufferLocation;
 import dev.headroom.memory.GpuMemoryPool;
-import org.jspecify.annotations.Nullable;
 
 /** What a buffer needs of the pool it lives in. */
 interface BufferHome {
@@ -30,7 +29,6 @@ interface BufferHome {
      * Takes a buffer's memory back, now or when what is pending on it is done.
      *
      * @param extent the memory; nobody uses it any more
-     * @param trail  what the leak tracker remembers of the buffer, null if it does not
      */
-    void recycle(Extent extent, @Nullable BufferTrail trail);
+    void recycle(Extent extent);
 }

@@ -11,7 +11,7 @@ import org.jspecify.annotations.Nullable;
  * What is remembered about one buffer, and outlives it: who it was, where it was allocated and closed, and what its memory has
  * to wait for. Found in its queue once the buffer cannot be reached any more. Does not hold the buffer. Thread-safe.
  */
-final class BufferTrail extends PhantomReference<Extent> {
+final class BufferTrail extends PhantomReference<Object> {
 
     private static final System.Logger LOG = System.getLogger("dev.headroom.memory");
 
@@ -29,16 +29,24 @@ final class BufferTrail extends PhantomReference<Extent> {
      * The trail of a buffer that nobody else has seen yet.
      *
      * @param buffer    the buffer
+     * @param heap      where its memory lies
+     * @param node      the memory's name there
      * @param queue     where the trail is put when the buffer cannot be reached any more
      * @param metadata  who it is
      * @param allocated where it was allocated
      */
-    BufferTrail(Extent buffer, ReferenceQueue<Extent> queue, BufferMetadata metadata, Throwable allocated) {
+    BufferTrail(
+            Object buffer,
+            Heap heap,
+            int node,
+            ReferenceQueue<Object> queue,
+            BufferMetadata metadata,
+            Throwable allocated) {
         super(buffer, queue);
         this.metadata = metadata;
         this.allocated = allocated;
-        this.heap = buffer.heap();
-        this.node = buffer.node();
+        this.heap = heap;
+        this.node = node;
     }
 
     BufferMetadata metadata() {
@@ -55,7 +63,7 @@ final class BufferTrail extends PhantomReference<Extent> {
     }
 
     /** Takes note of a close; of a second one it speaks once. */
-    void close(Extent buffer) {
+    void close(Object buffer) {
         Throwable here = new Throwable("closed here");
         if (!closed.compareAndSet(null, here) && !closedTwice.getAndSet(true)) {
             Throwable again = new Throwable("closed again here");

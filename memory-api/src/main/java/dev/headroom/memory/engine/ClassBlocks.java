@@ -4,6 +4,7 @@ import dev.headroom.memory.HeapReport;
 import dev.headroom.memory.PoolProfile;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Deque;
 import java.util.Iterator;
@@ -65,7 +66,9 @@ final class ClassBlocks {
     }
 
     private final Tlsf tlsf;
-    private final List<Size> sizes;
+    /** An array, because going through a list makes an iterator each time. */
+    private final Size[] sizes;
+
     private final List<@Nullable Slab> slabs = new ArrayList<>();
     private final BitSet spareNumbers = new BitSet();
     private final BitSet slabNodes = new BitSet();
@@ -82,12 +85,17 @@ final class ClassBlocks {
      */
     ClassBlocks(Tlsf tlsf, List<PoolProfile.BlockClass> classes) {
         this.tlsf = tlsf;
-        this.sizes = classes.stream().map(Size::new).toList();
+        this.sizes = classes.stream().map(Size::new).toArray(Size[]::new);
     }
 
     /** Whether a name is that of a block, not of a node. */
     static boolean isBlock(int name) {
         return name <= FIRST_NAME;
+    }
+
+    /** The number behind a block's name, 0 or more. */
+    static int index(int name) {
+        return FIRST_NAME - name;
     }
 
     /** Takes a block of the first class that has one; {@link Tlsf#NONE} if the heap has no room for a slab, or no class has one. */
@@ -113,7 +121,7 @@ final class ClassBlocks {
 
     /** Whether any class has blocks for such a request. */
     boolean serves(long bytes, long alignment) {
-        return sizes.stream().anyMatch(size -> fits(size, bytes, alignment));
+        return Arrays.stream(sizes).anyMatch(size -> fits(size, bytes, alignment));
     }
 
     /** Gives a block back. True if its slab is empty now. */
@@ -183,7 +191,7 @@ final class ClassBlocks {
     }
 
     List<HeapReport.BlockClass> figures() {
-        return sizes.stream()
+        return Arrays.stream(sizes)
                 .map(size -> new HeapReport.BlockClass(
                         size.plan.id(),
                         size.blockBytes(),

@@ -330,11 +330,11 @@ final class CopyEngine {
             Point.OnQueue busy = null;
             try {
                 MemorySegment piece = source.asSlice(done, part);
-                withMapping(slot.place().block(), slot.byteOffset(), part, MapAccess.WRITE_DISCARD, mapping -> {
+                withMapping(slot.block(), slot.byteOffset(), part, MapAccess.WRITE_DISCARD, mapping -> {
                     mapping.segment().copyFrom(piece);
                     mapping.flush();
                 });
-                InBlock from = new InBlock(slot.place().block(), slot.byteOffset());
+                InBlock from = new InBlock(slot.block(), slot.byteOffset());
                 busy = submit("writing", new Copy(from, at(buffer, offset + done), part), buffer, null);
             } finally {
                 upload.release(slot, busy);
@@ -446,7 +446,7 @@ final class CopyEngine {
         long part = Math.min(slot.byteSize(), target.byteSize() - start);
         Point.OnQueue end = null;
         try {
-            InBlock to = new InBlock(slot.place().block(), slot.byteOffset());
+            InBlock to = new InBlock(slot.block(), slot.byteOffset());
             end = submit("reading", new Copy(at(buffer, offset + start), to, part), buffer, null);
         } finally {
             if (end == null) {
@@ -458,7 +458,7 @@ final class CopyEngine {
 
     private void copyOut(Piece piece) {
         long size = piece.target().byteSize();
-        withMapping(piece.slot().place().block(), piece.slot().byteOffset(), size, MapAccess.READ, mapping -> {
+        withMapping(piece.slot().block(), piece.slot().byteOffset(), size, MapAccess.READ, mapping -> {
             mapping.invalidate();
             piece.target().copyFrom(mapping.segment());
         });

@@ -23,8 +23,6 @@ import dev.headroom.memory.spi.DriverBlock;
 import dev.headroom.memory.spi.DriverException;
 import dev.headroom.memory.spi.PinnedRange;
 import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandles;
-import java.lang.invoke.VarHandle;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
@@ -39,51 +37,21 @@ import org.jspecify.annotations.Nullable;
  */
 final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Source {
 
-    private static final VarHandle ID;
-
-    static {
-        try {
-            ID = MethodHandles.lookup().findVarHandle(EngineBuffer.class, "id", BufferId.class);
-        } catch (ReflectiveOperationException e) {
-            throw new ExceptionInInitializerError(e);
-        }
-    }
-
     /** A thread that is none of the user's, to ask whether memory can be reached from other threads. */
     private static final Thread ANY_OTHER_THREAD = Thread.ofPlatform().unstarted(() -> {});
 
     private final BufferHome home;
     private final long byteSize;
-    private final byte alignmentBits;
-    private volatile @Nullable BufferId id;
-    /** What the leak tracker remembers of it. Set before anybody else sees the buffer. */
-    private @Nullable BufferTrail trail;
-    /** Its allocation was an event, and so is its close. Set before anybody else sees the buffer. */
-    private boolean recorded;
 
-    EngineBuffer(BufferHome home, Heap heap, BlockList.Place place, AllocationRequest request) {
-        super(heap, place);
+    EngineBuffer(BufferHome home, Heap heap, int node, long byteSize) {
+        super(heap, node, heap.blocks().byteOffset(node));
         this.home = home;
-        this.byteSize = request.byteSize();
-        this.alignmentBits = (byte) Long.numberOfTrailingZeros(request.byteAlignment());
+        this.byteSize = byteSize;
     }
 
-    /** The leak tracker remembers this buffer. */
-    void follow(BufferTrail newTrail) {
-        trail = newTrail;
-    }
-
-    /** The close is to be recorded. */
-    void recordClose() {
-        recorded = true;
-    }
-
-    @Override
-    void addPending(Point point) {
-        super.addPending(point);
-        if (trail != null) {
-            trail.addPending(point);
-        }
+    private @Nullable BufferTrail trail() {
+        BufferNotes notes = notes();
+        return notes == null ? null : notes.trail();
     }
 
     @Override
@@ -93,12 +61,7 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
 
     @Override
     public BufferId id() {
-        BufferId known = id;
-        if (known != null) {
-            return known;
-        }
-        ID.compareAndSet(this, null, BufferId.next());
-        return Objects.requireNonNull(id);
+        return ownNotes().id();
     }
 
     @Override
@@ -118,7 +81,7 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
 
     @Override
     public MemoryKind kind() {
-        return block().kind();
+        return heap().kind();
     }
 
     @Override
@@ -357,12 +320,14 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
     /** A use that lasts beyond the call: a view somebody holds. */
     private void beginHold() {
         begin();
+        BufferTrail trail = trail();
         if (trail != null) {
             trail.hold();
         }
     }
 
     private void endHold() {
+        BufferTrail trail = trail();
         if (trail != null) {
             trail.letGo();
         }
@@ -371,6 +336,7 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
 
     /** Closes, and says so first: from the moment the buffer is closed, somebody may ask who closed it. */
     private boolean shut() {
+        BufferTrail trail = trail();
         if (trail != null) {
             trail.close(this);
         }
@@ -378,10 +344,11 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
     }
 
     private void recycle() {
-        if (recorded) {
+        BufferNotes notes = notes();
+        if (notes != null && notes.isRecorded()) {
             EVENTS.freed(home.session().device(), kind(), id(), byteSize);
         }
-        home.recycle(this, trail);
+        home.recycle(this);
     }
 
     private @Nullable Span transferring(Transfer transfer) {
@@ -419,8 +386,12 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
 
     /** Copies the contents to a new buffer of another pool. */
     private DeviceBuffer copyOut(GpuMemoryPool target) {
-        AllocationRequest request =
-                AllocationRequest.of(byteSize).aligned(1L << alignmentBits).ofKind(kind());
+        BufferNotes notes = notes();
+        long alignment = notes == null ? 1 : notes.byteAlignment();
+        AllocationRequest request = AllocationRequest.of(byteSize)
+                .aligned(Math.max(alignment, AllocationRequest.DEFAULT_ALIGNMENT))
+                .ofKind(kind());
+        BufferTrail trail = trail();
         Optional<String> tag =
                 trail == null ? Optional.empty() : trail.metadata().tag();
         DeviceBuffer copy = target.allocate(tag.map(request::tagged).orElse(request));
@@ -445,6 +416,7 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
             return new IllegalStateException(this + " is being moved by another thread; try again when that is done");
         }
         BufferClosedException refusal = new BufferClosedException(this + " was used after it was closed");
+        BufferTrail trail = trail();
         if (trail != null) {
             trail.explain(refusal);
         }

@@ -39,19 +39,24 @@ final class EngineLock {
         HELD.setRelease(this, 0);
     }
 
-    @SuppressWarnings("ThreadPriorityCheck") // a hint only: sleeping is what the loop relies on
     private void lockSlowly() {
         for (int round = 0; ; round++) {
             if ((int) HELD.getOpaque(this) == 0 && HELD.compareAndSet(this, 0, 1)) {
                 return;
             }
-            if (round < SPINS) {
-                Thread.onSpinWait();
-            } else if (round < SPINS + YIELDS) {
-                Thread.yield();
-            } else {
-                LockSupport.parkNanos(this, SLEEP_NANOS);
-            }
+            pause(round, this);
+        }
+    }
+
+    /** A round of waiting for something that takes well under a microsecond unless its thread is descheduled. */
+    @SuppressWarnings("ThreadPriorityCheck") // a hint only: sleeping is what the loop relies on
+    static void pause(int round, Object blocker) {
+        if (round < SPINS) {
+            Thread.onSpinWait();
+        } else if (round < SPINS + YIELDS) {
+            Thread.yield();
+        } else {
+            LockSupport.parkNanos(blocker, SLEEP_NANOS);
         }
     }
 }

@@ -3,40 +3,47 @@ package dev.headroom.memory.engine;
 import dev.headroom.memory.spi.DriverBlock;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** The memory behind a buffer: where it lies, who uses it now, and what it waits for. Thread-safe. */
 abstract class Extent extends UseCount {
 
-    private static final VarHandle PENDING;
+    private static final VarHandle NOTES;
 
     static {
         try {
-            PENDING = MethodHandles.lookup().findVarHandle(Extent.class, "pending", Point.Pending.class);
+            NOTES = MethodHandles.lookup().findVarHandle(Extent.class, "notes", BufferNotes.class);
         } catch (ReflectiveOperationException e) {
             throw new ExceptionInInitializerError(e);
         }
     }
 
     private final Heap heap;
-    private final DriverBlock block;
     private final long byteOffset;
     private final int node;
-    private volatile Point.@Nullable Pending pending;
+    private volatile @Nullable BufferNotes notes;
 
-    Extent(Heap heap, BlockList.Place place) {
+    /**
+     * Memory that was taken.
+     *
+     * @param heap       where it lies
+     * @param node       its name there
+     * @param byteOffset where it begins in its block
+     */
+    Extent(Heap heap, int node, long byteOffset) {
         this.heap = heap;
-        this.block = place.block();
-        this.byteOffset = place.byteOffset();
-        this.node = place.node();
+        this.node = node;
+        this.byteOffset = byteOffset;
     }
 
     final Heap heap() {
         return heap;
     }
 
+    /** The driver's block it lies in. For who uses the buffer: of memory given back nobody knows where it was. */
     final DriverBlock block() {
-        return block;
+        return heap.blocks().memory(node);
     }
 
     /** Where it begins in the block. */
@@ -53,16 +60,29 @@ abstract class Extent extends UseCount {
         return heap.traits().hostVisible();
     }
 
+    /** What is remembered about it, if anything. */
+    final @Nullable BufferNotes notes() {
+        return notes;
+    }
+
+    /** Where something about it can be noted. */
+    final BufferNotes ownNotes() {
+        BufferNotes known = notes;
+        if (known != null) {
+            return known;
+        }
+        NOTES.compareAndSet(this, null, new BufferNotes());
+        return Objects.requireNonNull(notes);
+    }
+
     /** What is under way on it, or was. */
     final Point.@Nullable Pending pending() {
-        return pending;
+        BufferNotes known = notes;
+        return known == null ? null : known.pending();
     }
 
     /** Makes the memory wait for something. */
-    void addPending(Point point) {
-        Point.Pending before;
-        do {
-            before = pending;
-        } while (!PENDING.compareAndSet(this, before, Point.Pending.with(point, before)));
+    final void addPending(Point point) {
+        ownNotes().addPending(point);
     }
 }

@@ -26,6 +26,9 @@ final class Heap {
     /** Each round gives back 4 times more than the one before; the last but one everything. */
     private static final int MORE_BITS = 2;
 
+    /** The part of all memory that is kept at hand for buffers of the same size, at most. */
+    private static final int CACHED_SHARE = 128;
+
     /**
      * Why a heap did not grow.
      *
@@ -45,21 +48,36 @@ final class Heap {
     }
 
     /**
-     * How an attempt to grow ended: with a place, or with a refusal, or with neither where other threads were faster.
+     * How an attempt to grow ended: with memory, or with a refusal, or with neither where other threads were faster.
      *
-     * @param place   where the buffer lies now
+     * @param name    the memory's name in the book, or {@link Tlsf#NONE}
      * @param refusal why there is none
      */
-    record Attempt(
-            BlockList.@Nullable Place place, @Nullable Refusal refusal) {}
+    record Attempt(int name, @Nullable Refusal refusal) {
+
+        /** Nothing came of it, and nothing was refused. */
+        static final Attempt NOTHING = new Attempt(Tlsf.NONE, null);
+
+        static Attempt of(int name) {
+            return new Attempt(name, null);
+        }
+
+        static Attempt refused(Refusal refusal) {
+            return new Attempt(Tlsf.NONE, refusal);
+        }
+
+        boolean served() {
+            return name != Tlsf.NONE;
+        }
+    }
 
     private final DeviceSession session;
     private final MemoryKind kind;
     private final KindTraits traits;
     private final Accountant accountant;
     private final String name;
-    private final boolean growsAhead;
     private final @Nullable PressureGauge gauge;
+    private final boolean buffers;
     /** What sizes of blocks are multiples of. */
     private final long blockUnit;
     /** What sizes and places of pieces of ranges are multiples of. */
@@ -81,7 +99,7 @@ final class Heap {
      * @param accountant books what it takes
      * @param name       for the driver's debugging tools
      * @param counters   shared by the heaps of a pool
-     * @param growsAhead whether it takes a little more than needed
+     * @param buffers    whether buffers come and go in it: then it takes a little more than needed, and keeps some at hand
      * @param gauge      told how full the device is after each growth, null where that is not to be announced
      */
     Heap(
@@ -90,15 +108,15 @@ final class Heap {
             Accountant accountant,
             String name,
             PoolCounters counters,
-            boolean growsAhead,
+            boolean buffers,
             @Nullable PressureGauge gauge) {
         this.session = session;
         this.kind = kind;
         this.traits = session.driver().traits(kind);
         this.accountant = accountant;
         this.name = name;
-        this.growsAhead = growsAhead;
         this.gauge = gauge;
+        this.buffers = buffers;
         this.ranges = session.driver()
                 .virtualMemory()
                 .filter(memory -> memory.supports(kind))
@@ -106,7 +124,8 @@ final class Heap {
         long granule = Math.max(Tlsf.DEFAULT_GRANULE, traits.bindingAlignment());
         this.blockUnit = Math.max(granule, traits.granularity());
         this.pieceUnit = ranges == null ? blockUnit : Math.max(granule, ranges.granularity());
-        this.blocks = new BlockList(counters, pieceUnit, granule);
+        long cacheable = buffers ? accountant.totalBytes() / CACHED_SHARE : 0;
+        this.blocks = new BlockList(counters, pieceUnit, granule, cacheable);
     }
 
     KindTraits traits() {
@@ -146,14 +165,14 @@ final class Heap {
             return refusal(bytes);
         }
         try {
-            Attempt attempt = new Attempt(blocks.hit(bytes, alignment), null);
-            for (int round = 0; attempt.place() == null && round < ATTEMPTS; round++) {
+            Attempt attempt = Attempt.of(blocks.hitAnywhere(bytes, alignment));
+            for (int round = 0; !attempt.served() && round < ATTEMPTS; round++) {
                 attempt = growOnce(bytes, alignment, claim);
                 if (attempt.refusal() != null && !makeRoom(attempt.refusal(), round, neighbours)) {
                     return attempt;
                 }
             }
-            return attempt.place() != null || attempt.refusal() != null ? attempt : refusal(bytes);
+            return attempt.served() || attempt.refusal() != null ? attempt : refusal(bytes);
         } finally {
             flight.end();
         }
@@ -235,7 +254,7 @@ final class Heap {
     /** Something to be taken from the driver. */
     @FunctionalInterface
     private interface Taking {
-        BlockList.@Nullable Place take() throws DriverException;
+        int take() throws DriverException;
     }
 
     /** Books, takes, and unbooks if taking failed. The refusal is empty if the driver agreed. */
@@ -243,17 +262,17 @@ final class Heap {
             throws DriverException {
         Accountant.Grant grant = accountant.tryGrant(size, reading, claim);
         if (grant == null) {
-            return new Attempt(null, new Refusal(needed, accountant.allowance(reading), null));
+            return Attempt.refused(new Refusal(needed, accountant.allowance(reading), null));
         }
         DriverException refused;
         boolean settled = false;
         EngineEvents.Span growth = EVENTS.growing(session.device(), kind);
         try {
-            BlockList.Place place = taking.take();
+            int taken = taking.take();
             grant.settle();
             settled = true;
             grew(growth, size, reading);
-            return new Attempt(place, null);
+            return Attempt.of(taken);
         } catch (DriverException e) {
             if (e.kind() != DriverException.Kind.OUT_OF_MEMORY) {
                 throw e;
@@ -264,8 +283,7 @@ final class Heap {
                 grant.undo();
             }
         }
-        return new Attempt(
-                null, new Refusal(needed, accountant.allowance(reading), refused)); // as if nothing was booked
+        return Attempt.refused(new Refusal(needed, accountant.allowance(reading), refused)); // as if nothing was booked
     }
 
     private void grew(EngineEvents.@Nullable Span growth, long size, BudgetRule.Reading reading) {
@@ -341,12 +359,12 @@ final class Heap {
         }
     }
 
-    private BlockList.@Nullable Place enter(DriverBlock memory, long size, long bytes, long alignment) {
+    private int enter(DriverBlock memory, long size, long bytes, long alignment) {
         boolean entered = false;
         try {
-            BlockList.Place place = blocks.addBlock(memory, size, bytes, alignment);
+            int taken = blocks.addBlock(memory, size, bytes, alignment);
             entered = true;
-            return place;
+            return taken;
         } finally {
             if (!entered) { // the Java heap is full, or the book is
                 if (!session.giveBack(() -> session.driver().free(memory), size)) {
@@ -363,13 +381,13 @@ final class Heap {
     }
 
     private long wish(long needed) {
-        return growsAhead
+        return buffers
                 ? GrowthPolicy.preferred(needed, blocks.figures().usedBytes(), Math.max(needed, largestBlock()))
                 : needed;
     }
 
     private Attempt refusal(long bytes) throws DriverException {
-        return new Attempt(null, new Refusal(bytes, accountant.allowance(accountant.read()), null));
+        return Attempt.refused(new Refusal(bytes, accountant.allowance(accountant.read()), null));
     }
 
     /**

@@ -93,9 +93,15 @@ final class HeapSet {
                 .sum();
     }
 
+    /** The heap of a kind, null if the device has no such memory. */
+    @Nullable
+    Heap find(MemoryKind kind) {
+        return heaps.get(kind);
+    }
+
     /** The heap of a kind. */
     Heap of(MemoryKind kind) {
-        Heap heap = heaps.get(kind);
+        Heap heap = find(kind);
         if (heap == null) {
             throw new UnsupportedKindException("%s has no %s memory; it has %s"
                     .formatted(
@@ -149,6 +155,7 @@ final class HeapSet {
 
     /** Counts anew: what was taken in advance, nobody asked for. */
     void resetCounters() {
+        heaps.values().forEach(heap -> heap.blocks().resetCacheHits());
         counters.lock.lock();
         counters.hits = 0;
         counters.misses = 0;
@@ -165,20 +172,24 @@ final class HeapSet {
     MemoryStats stats(long fallbacks, long closedBuffers) {
         long blocks = 0;
         long buffers = -closedBuffers;
+        long cached = 0;
+        long cacheHits = 0;
         for (Heap heap : heaps.values()) {
             BlockList.Figures figures = heap.blocks().figures();
             blocks += figures.blockBytes();
             buffers += figures.buffers();
+            cached += figures.cachedBytes();
+            cacheHits += heap.blocks().cacheHits();
         }
         counters.lock.lock();
         try {
-            long used = Math.min(counters.usedBytes, blocks);
+            long used = Math.clamp(counters.usedBytes - cached, 0, blocks);
             return new MemoryStats(
                     blocks,
                     used,
                     blocks - used,
                     counters.peakBytes,
-                    counters.hits,
+                    counters.hits + cacheHits,
                     counters.misses,
                     fallbacks,
                     Math.max(0, buffers));
@@ -216,6 +227,6 @@ final class HeapSet {
                 ? new BudgetRule.Baseline(budget.freeBytes().getAsLong(), held)
                 : null;
         BudgetRule rule = new BudgetRule(setting.config(), limit, baseline);
-        return new Accountant(session, kind, domain, rule, limited, siblings);
+        return new Accountant(session, kind, domain, rule, limited, siblings, budget.totalBytes());
     }
 }

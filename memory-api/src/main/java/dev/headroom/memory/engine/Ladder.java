@@ -56,38 +56,36 @@ final class Ladder {
      * @param request what is wanted
      * @param claim   the reservation to use first
      * @param visit   the caller's use of the pool
-     * @return where the buffer lies
+     * @return the memory's name in the heap
      * @throws DriverException if the driver fails for another reason than want of memory
      */
-    BlockList.Place climb(Heap heap, AllocationRequest request, DomainLedger.Claim claim, Visit visit)
-            throws DriverException {
+    int climb(Heap heap, AllocationRequest request, DomainLedger.Claim claim, Visit visit) throws DriverException {
         requirePossible(heap, request);
-        Heap.Attempt attempt = new Heap.Attempt(null, null);
+        Heap.Attempt attempt = Heap.Attempt.NOTHING;
         if (reclaim.collect()) {
             attempt = counted(Rung.COLLECT, search(heap, request));
         }
-        if (attempt.place() == null) {
+        if (!attempt.served()) {
             attempt = grow(Rung.GROW, heap, request, claim);
         }
-        if (attempt.place() == null && listenersGiveBack(heap, missing(attempt), visit)) {
+        if (!attempt.served() && listenersGiveBack(heap, missing(attempt), visit)) {
             attempt = grow(Rung.LISTENERS, heap, request, claim);
         }
         long deadline = System.nanoTime() + patience.toNanos();
-        while (attempt.place() == null && pendingEnds(heap, deadline)) {
+        while (!attempt.served() && pendingEnds(heap, deadline)) {
             attempt = grow(Rung.WAIT, heap, request, claim);
         }
-        if (attempt.place() == null) {
+        if (!attempt.served()) {
             attempt = grow(Rung.RETRY, heap, request, claim);
         }
         Heap.Refusal refusal = attempt.refusal();
-        if (attempt.place() == null) {
+        if (!attempt.served()) {
             attempt = counted(Rung.RETRY, searchLarger(heap, request));
         }
-        BlockList.Place place = attempt.place();
-        if (place == null) {
+        if (!attempt.served()) {
             throw refusals.outOfMemory(heap, request, refusal);
         }
-        return place;
+        return attempt.name();
     }
 
     /** The rung yielded. */
@@ -113,12 +111,12 @@ final class Ladder {
     }
 
     private static Heap.Attempt search(Heap heap, AllocationRequest request) {
-        return new Heap.Attempt(heap.blocks().hit(request.byteSize(), request.byteAlignment()), null);
+        return Heap.Attempt.of(heap.blocks().hitAnywhere(request.byteSize(), request.byteAlignment()));
     }
 
     /** A block of a larger class than needed is better than none. */
     private static Heap.Attempt searchLarger(Heap heap, AllocationRequest request) {
-        return new Heap.Attempt(heap.blocks().hitLarger(request.byteSize(), request.byteAlignment()), null);
+        return Heap.Attempt.of(heap.blocks().hitLarger(request.byteSize(), request.byteAlignment()));
     }
 
     /** Takes more; if that is refused, once more with some and then with all of what sibling pools do not use now. */
@@ -126,11 +124,11 @@ final class Ladder {
             throws DriverException {
         Heap.Attempt attempt = counted(rung, growAlone(heap, request, claim));
         DomainLedger ledger = heap.accountant().ledger();
-        if (attempt.place() == null && ledger.collectIdle(missing(attempt), self) > 0) {
+        if (!attempt.served() && ledger.collectIdle(missing(attempt), self) > 0) {
             attempt = counted(Rung.SIBLINGS, growAlone(heap, request, claim));
         }
         // What is missing is only a guess where the system says 0 is free, and not how far it is below.
-        if (attempt.place() == null && ledger.collectIdle(Long.MAX_VALUE, self) > 0) {
+        if (!attempt.served() && ledger.collectIdle(Long.MAX_VALUE, self) > 0) {
             attempt = counted(Rung.SIBLINGS, growAlone(heap, request, claim));
         }
         return attempt;
@@ -165,7 +163,7 @@ final class Ladder {
     }
 
     private Heap.Attempt counted(Rung rung, Heap.Attempt attempt) {
-        if (attempt.place() != null) {
+        if (attempt.served()) {
             count(rung);
         }
         return attempt;

@@ -41,7 +41,7 @@ final class LeakTracker {
     /** Trails of open buffers. Whoever takes one out of here owns the memory behind it. */
     private final Set<BufferTrail> trails = ConcurrentHashMap.newKeySet();
 
-    private final ReferenceQueue<Extent> unreachable = new ReferenceQueue<>();
+    private final ReferenceQueue<Object> unreachable = new ReferenceQueue<>();
 
     /**
      * An empty book.
@@ -89,7 +89,7 @@ final class LeakTracker {
         Throwable site = new Throwable("allocated here");
         BufferMetadata plain = BufferMetadata.of(id, bytes, bytes, location, tracker.nowNanos());
         BufferMetadata metadata = tag.map(plain::withTag).orElse(plain).withSite(site);
-        BufferTrail trail = new BufferTrail(buffer, unreachable, metadata, site);
+        BufferTrail trail = new BufferTrail(buffer, buffer.heap(), buffer.node(), unreachable, metadata, site);
         tracker.track(metadata);
         boolean followed = false;
         try {
@@ -115,7 +115,7 @@ final class LeakTracker {
     /** Reports buffers the garbage collector found dropped, and takes their memory back where that is the policy. */
     void collect() {
         List<BufferMetadata> dropped = new ArrayList<>();
-        Reference<? extends Extent> found;
+        Reference<?> found;
         while ((found = unreachable.poll()) != null) {
             BufferTrail trail = (BufferTrail) found;
             boolean closing = trail.isClosed() && !trail.isHeld(); // the close has only to reach us

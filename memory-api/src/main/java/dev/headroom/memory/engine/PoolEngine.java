@@ -16,6 +16,7 @@ import dev.headroom.memory.GpuMemoryException;
 import dev.headroom.memory.GpuMemoryPool;
 import dev.headroom.memory.MemoryBudget;
 import dev.headroom.memory.MemoryConfig;
+import dev.headroom.memory.MemoryKind;
 import dev.headroom.memory.MemoryPressure;
 import dev.headroom.memory.MemoryStats;
 import dev.headroom.memory.PoolReport;
@@ -43,6 +44,9 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     private final PoolSetting setting;
     private final Domains.Lease domain;
     private final HeapSet heaps;
+    /** Where requests without further wishes are served from; null if the device has no such memory. */
+    private final @Nullable Heap quickHeap;
+
     private final Ladder ladder;
     private final Waiter waiter;
     private final ReclaimQueue reclaim;
@@ -71,6 +75,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
                 new PressureMonitor(this, session.device(), config.pressureInterval(), this::doChores, this::usedShare);
         this.events = new BufferEvents(config.eventSampling());
         this.heaps = new HeapSet(session, setting, domain.ledger(), monitor.gauge());
+        this.quickHeap = heaps.find(MemoryKind.DEVICE);
         this.waiter = new Waiter(session);
         this.reclaim = new ReclaimQueue(waiter);
         this.leaks = new LeakTracker(
@@ -130,6 +135,19 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     @Override
     public GpuDevice device() {
         return session.device();
+    }
+
+    /** The way of most buffers, in few steps and without garbage but for the buffer; any trouble is left to the long way. */
+    @Override
+    public DeviceBuffer allocate(long byteSize) {
+        Heap heap = quickHeap;
+        if (heap != null && byteSize > 0 && !uses.isClosed() && !session.isLost()) {
+            int name = heap.blocks().hit(byteSize, AllocationRequest.DEFAULT_ALIGNMENT);
+            if (name != Tlsf.NONE) {
+                return opened(new EngineBuffer(this, heap, name, byteSize), Optional.empty(), true);
+            }
+        }
+        return allocate(AllocationRequest.of(byteSize));
     }
 
     @Override
@@ -401,13 +419,13 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
             throw new BufferClosedException(this + " is closed");
         }
         session.requireAlive();
-        BlockList.Place place = heap.blocks().hit(request.byteSize(), request.byteAlignment());
-        boolean hit = place != null;
-        if (place == null) {
+        int name = heap.blocks().hit(request.byteSize(), request.byteAlignment());
+        boolean hit = name != Tlsf.NONE;
+        if (!hit) {
             boolean paysFromClaim = heap.accountant().ledger().equals(ledger());
             try (Visit visit = new Visit(this)) {
                 leaks.collect();
-                place = ladder.climb(heap, request, paysFromClaim ? claim : new DomainLedger.Claim(), visit);
+                name = ladder.climb(heap, request, paysFromClaim ? claim : new DomainLedger.Claim(), visit);
             } catch (DeviceOutOfMemoryException e) {
                 EVENTS.ranOut(request.kind(), e.figures());
                 throw e;
@@ -415,7 +433,12 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
                 throw session.failed("allocating " + ByteSize.format(request.byteSize()), e);
             }
         }
-        return opened(new EngineBuffer(this, heap, place, request), request, hit);
+        EngineBuffer buffer = new EngineBuffer(this, heap, name, request.byteSize());
+        if (request.byteAlignment() > AllocationRequest.DEFAULT_ALIGNMENT) {
+            buffer.ownNotes().alignTo(request.byteAlignment());
+        }
+        DeviceBuffer opened = opened(buffer, request.tag(), hit);
+        return request.zero() ? zeroed(opened) : opened;
     }
 
     FallbackBuffer allocateWithFallback(AllocationRequest request, DomainLedger.Claim claim) {
@@ -518,9 +541,11 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     }
 
     @Override
-    public void recycle(Extent extent, @Nullable BufferTrail trail) {
+    public void recycle(Extent extent) {
+        BufferNotes notes = extent.notes();
+        BufferTrail trail = notes == null ? null : notes.trail();
         if (trail == null || leaks.closed(trail)) {
-            recycle(extent.heap(), extent.node(), extent.pending());
+            recycle(extent.heap(), extent.node(), notes == null ? null : notes.pending());
         }
     }
 
@@ -537,18 +562,28 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
         recycle(trail.heap(), trail.node(), trail.pending());
     }
 
-    private DeviceBuffer opened(EngineBuffer buffer, AllocationRequest request, boolean hit) {
+    private DeviceBuffer opened(EngineBuffer buffer, Optional<String> tag, boolean hit) {
         boolean done = false;
         try {
-            events.allocated(buffer, request.tag(), hit);
+            events.allocated(buffer, tag, hit);
             if (leaks.wants()) {
                 leaks.collect();
-                buffer.follow(leaks.opened(buffer, buffer.id(), buffer.byteSize(), location(), request.tag()));
+                buffer.ownNotes().follow(leaks.opened(buffer, buffer.id(), buffer.byteSize(), location(), tag));
                 monitor.start();
             }
-            if (request.zero()) {
-                buffer.fill(0, buffer.byteSize(), (byte) 0);
+            done = true;
+            return buffer;
+        } finally {
+            if (!done) {
+                buffer.close();
             }
+        }
+    }
+
+    private static DeviceBuffer zeroed(DeviceBuffer buffer) {
+        boolean done = false;
+        try {
+            buffer.fill(0, buffer.byteSize(), (byte) 0);
             done = true;
             return buffer;
         } finally {

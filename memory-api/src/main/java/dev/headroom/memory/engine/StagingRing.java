@@ -3,6 +3,7 @@ package dev.headroom.memory.engine;
 import dev.headroom.memory.DeviceOutOfMemoryException;
 import dev.headroom.memory.GpuMemoryException;
 import dev.headroom.memory.UnsupportedKindException;
+import dev.headroom.memory.spi.DriverBlock;
 import dev.headroom.memory.spi.DriverException;
 import java.time.Duration;
 import java.util.List;
@@ -22,19 +23,19 @@ final class StagingRing {
 
     /** One slot. The previous transfer out of it may still be under way. */
     static final class Slot {
-        private final BlockList.Place place;
+        private final DriverBlock block;
         private final long byteOffset;
         private final long byteSize;
         private Point.@Nullable OnQueue busyUntil;
 
-        private Slot(BlockList.Place place, long byteOffset, long byteSize) {
-            this.place = place;
+        private Slot(DriverBlock block, long byteOffset, long byteSize) {
+            this.block = block;
             this.byteOffset = byteOffset;
             this.byteSize = byteSize;
         }
 
-        BlockList.Place place() {
-            return place;
+        DriverBlock block() {
+            return block;
         }
 
         long byteOffset() {
@@ -138,16 +139,17 @@ final class StagingRing {
         }
         try {
             Heap.Attempt attempt = grow(heap, byteSize);
-            for (long size = byteSize / 2; attempt.place() == null && size >= SMALLEST_BYTES; size /= 2) {
+            for (long size = byteSize / 2; !attempt.served() && size >= SMALLEST_BYTES; size /= 2) {
                 attempt = grow(heap, size);
             }
-            BlockList.Place place = attempt.place();
-            if (place == null) {
+            if (!attempt.served()) {
                 throw refusal(heap, attempt.refusal());
             }
-            long slotBytes = place.grantedBytes() / SLOTS / Tlsf.DEFAULT_GRANULE * Tlsf.DEFAULT_GRANULE;
+            BlockList blocks = heap.blocks();
+            int name = attempt.name();
+            long slotBytes = blocks.byteSize(name) / SLOTS / Tlsf.DEFAULT_GRANULE * Tlsf.DEFAULT_GRANULE;
             for (int i = 0; i < SLOTS; i++) {
-                idle.add(new Slot(place, place.byteOffset() + i * slotBytes, slotBytes));
+                idle.add(new Slot(blocks.memory(name), blocks.byteOffset(name) + i * slotBytes, slotBytes));
             }
         } catch (DriverException e) {
             throw session.failed("opening staging memory", e);
@@ -163,7 +165,7 @@ final class StagingRing {
             attempt = growOnce(heap, rounded);
         }
         boolean last = size / 2 < SMALLEST_BYTES;
-        return last && attempt.place() == null && ledger.collectIdle(Long.MAX_VALUE, null) > 0
+        return last && !attempt.served() && ledger.collectIdle(Long.MAX_VALUE, null) > 0
                 ? growOnce(heap, rounded)
                 : attempt;
     }

@@ -91,7 +91,7 @@ class LeakTrackerTest {
     private BufferTrail remember(LeakTracker leaks, long id, long bytes, Optional<String> tag)
             throws InterruptedException {
         AtomicReference<BufferTrail> trail = new AtomicReference<>();
-        Extent buffer = new Extent(null, new BlockList.Place(1, null, 0, bytes)) {};
+        Extent buffer = new Extent(null, 1, 0) {};
         held.add(buffer);
         Thread.ofPlatform()
                 .start(() -> trail.set(leaks.opened(buffer, new BufferId(id), bytes, BufferLocation.GPU, tag)))

@@ -1,5 +1,6 @@
 package dev.headroom.memory.engine;
 
+import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.fail;
 
 import java.util.ArrayList;
@@ -49,6 +50,8 @@ class EngineModelTest {
     @Test
     void holds_in_random_worlds() {
         run(Long.getLong("headroom.seed", 1), Long.getLong("headroom.steps", 1_000_000));
+        System.out.println(cacheHits + " requests were served from what was at hand");
+        assertThat(cacheHits).isPositive();
     }
 
     @Test
@@ -90,6 +93,9 @@ class EngineModelTest {
         }
     }
 
+    /** Requests served from what pools kept at hand, in all worlds. */
+    private static long cacheHits;
+
     private record Failure(int step, Throwable cause) {}
 
     private static @Nullable Failure run(WorldPlan plan, long[] trace, @Nullable List<String> story) {
@@ -106,6 +112,7 @@ class EngineModelTest {
                 }
             }
             world.checkAll();
+            cacheHits += world.cacheHits();
             world.close(new SplittableRandom(trace.length));
             return null;
         } catch (RuntimeException | Error e) {

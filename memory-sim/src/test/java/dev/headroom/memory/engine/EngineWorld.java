@@ -110,6 +110,14 @@ final class EngineWorld {
         state.clock.advance(time);
     }
 
+    /** Requests served from what pools that are still open kept at hand. */
+    long cacheHits() {
+        return state.places.stream()
+                .flatMap(place -> place.pool.heaps().all().stream())
+                .mapToLong(heap -> heap.blocks().cacheHits())
+                .sum();
+    }
+
     /** Checks everything that is too slow after each step. */
     void checkAll() {
         checks.checkAll();

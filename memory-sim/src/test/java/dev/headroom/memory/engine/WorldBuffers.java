@@ -35,7 +35,8 @@ final class WorldBuffers {
     void allocate(SplittableRandom random) {
         WorldPlace place = random.nextInt(3) == 0 ? state.pickPlace(random) : state.places.getFirst();
         int bits = random.nextInt(state.plan.largestBits() + 1);
-        long size = bits == 0 ? 1 : random.nextLong(1L << bits - 1, (1L << bits) + 1);
+        // Half of the sizes come again and again, as those of real programs do: memory of such sizes is kept at hand.
+        long size = bits == 0 || random.nextBoolean() ? 1L << bits : random.nextLong(1L << bits - 1, (1L << bits) + 1);
         AllocationRequest request = AllocationRequest.of(size).aligned(alignment(random));
         if (random.nextInt(4) == 0) {
             request = request.ofKind(MemoryKind.values()[random.nextInt(4)]);
@@ -81,7 +82,7 @@ final class WorldBuffers {
         MemoryStats before = place.pool.stats();
         long heldBefore = state.card.usedBytes();
         try {
-            MemoryBuffer handle = withFallback ? pool.allocateWithFallback(request) : pool.allocate(request);
+            MemoryBuffer handle = withFallback ? pool.allocateWithFallback(request) : allocate(pool, request);
             EngineBuffer core = coreOf(handle);
             WorldPlace where = state.placeOf((PoolEngine) core.pool());
             if (!where.equals(place)) {
@@ -105,6 +106,13 @@ final class WorldBuffers {
             refusals.requireRefusal(place, request);
         }
         return null;
+    }
+
+    /** By the short way, where there are no further wishes. */
+    private static DeviceBuffer allocate(GpuMemoryPool pool, AllocationRequest request) {
+        return request.equals(AllocationRequest.of(request.byteSize()))
+                ? pool.allocate(request.byteSize())
+                : pool.allocate(request);
     }
 
     private ModelBuffer adopt(WorldPlace place, MemoryBuffer handle, EngineBuffer core, AllocationRequest request) {

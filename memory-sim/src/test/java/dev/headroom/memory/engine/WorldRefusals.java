@@ -34,7 +34,7 @@ final class WorldRefusals {
                 BlockList blocks = place.pool.heaps().of(request.kind()).blocks();
                 require(
                         "I6",
-                        blocks.hit(request.byteSize(), request.byteAlignment()) == null,
+                        blocks.hitAnywhere(request.byteSize(), request.byteAlignment()) == Tlsf.NONE,
                         () -> request + " was refused, although there is room");
             }
         } finally {
