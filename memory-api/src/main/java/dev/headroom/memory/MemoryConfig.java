@@ -20,7 +20,8 @@ import java.util.OptionalLong;
  * @param reclaimLeaked      whether the memory of a buffer that was dropped without close is taken back, where tracking sees it
  * @param eventSampling      of so many allocations one is a Flight Recorder event, with its close, 1 to 1 048 576
  * @param pressureInterval   the time between two looks at how full the device is, once somebody listens, 10 ms to 1 day
- * @param maxPooledPerBucket idle buffers a cache keeps per size, 0 or more; the engine has no caches yet
+ * @param maxPooledPerBucket freed buffers of a size that are kept at hand, in each of a few places threads spread over, 0 or more;
+ *                           no more than 61 are kept, and of the device no more than 1/128 in all
  * @param preAllocate        whether a pool takes {@code preAllocateSizes} when it opens
  * @param preAllocateSizes   sizes in bytes taken when a pool opens, each above 0
  * @param limitBytes         an absolute limit on a pool's blocks; replaces fraction and minFreeBytes

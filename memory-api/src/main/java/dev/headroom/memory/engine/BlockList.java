@@ -33,6 +33,21 @@ final class BlockList {
     record Owned(DriverBlock memory, boolean range, long heldBytes) {}
 
     /**
+     * How much freed memory is kept at hand.
+     *
+     * @param mostBytes   the most bytes
+     * @param mostPerSize the most pieces of a size, for each thread that should not meet others
+     */
+    record Cached(long mostBytes, int mostPerSize) {
+
+        static final Cached NOTHING = new Cached(0, 0);
+
+        static Cached of(long mostBytes, int mostPerSize) {
+            return mostBytes == 0 || mostPerSize == 0 ? NOTHING : new Cached(mostBytes, mostPerSize);
+        }
+    }
+
+    /**
      * The figures at one moment.
      *
      * @param blockBytes  held from the driver
@@ -74,7 +89,7 @@ final class BlockList {
 
     private long shutPieces;
     private final BlockTable blocks;
-    private final long mostCachedBytes;
+    private final Cached cached;
     /** Where nodes lie, and where blocks of classes do. */
     private final PlaceTable nodePlaces = new PlaceTable();
 
@@ -94,19 +109,19 @@ final class BlockList {
     /**
      * An empty book.
      *
-     * @param counters        shared by the heaps of a pool, with their lock
-     * @param unit            what sizes of blocks and pieces are multiples of
-     * @param granule         what buffers begin at multiples of
-     * @param mostCachedBytes the most bytes kept at hand in front of the book; 0 for none
+     * @param counters shared by the heaps of a pool, with their lock
+     * @param unit     what sizes of blocks and pieces are multiples of
+     * @param granule  what buffers begin at multiples of
+     * @param cached   how much is kept at hand in front of the book
      */
-    BlockList(PoolCounters counters, long unit, long granule, long mostCachedBytes) {
+    BlockList(PoolCounters counters, long unit, long granule, Cached cached) {
         this.counters = counters;
         this.lock = counters.lock;
         this.unit = unit;
         this.tlsf = new Tlsf(granule);
         this.classes = new ClassBlocks(tlsf, List.of());
         this.blocks = new BlockTable(tlsf, unit);
-        this.mostCachedBytes = mostCachedBytes;
+        this.cached = cached;
     }
 
     /** Serves small requests from blocks of fixed sizes. Before the first request only. */
@@ -192,8 +207,8 @@ final class BlockList {
         lock.lock();
         try {
             if (!closed) {
-                if (freesBeforeCache > 0 && --freesBeforeCache == 0 && mostCachedBytes > 0) {
-                    cache = new BufferCache(STRIPES, mostCachedBytes);
+                if (freesBeforeCache > 0 && --freesBeforeCache == 0 && !cached.equals(Cached.NOTHING)) {
+                    cache = new BufferCache(STRIPES, cached.mostBytes(), cached.mostPerSize());
                 }
                 boolean inClass = ClassBlocks.isBlock(name);
                 int node = inClass ? classes.node(name) : name;
@@ -234,9 +249,9 @@ final class BlockList {
     }
 
     Figures figures() {
-        return withCache(cached -> {
-            long cachedBytes = cached == null ? 0 : cached.byteSize();
-            long cachedPieces = cached == null ? 0 : cached.entries();
+        return withCache(atHand -> {
+            long cachedBytes = atHand == null ? 0 : atHand.byteSize();
+            long cachedPieces = atHand == null ? 0 : atHand.entries();
             return closed
                     ? new Figures(0, 0, 0, 0, 0, 0, 0)
                     : new Figures(
@@ -261,9 +276,9 @@ final class BlockList {
     }
 
     void resetCacheHits() {
-        withCache(cached -> {
-            if (cached != null) {
-                cached.resetHits();
+        withCache(atHand -> {
+            if (atHand != null) {
+                atHand.resetHits();
             }
             return 0;
         });
@@ -485,9 +500,9 @@ final class BlockList {
 
     /** Checks the book against itself; for tests. */
     void validate() {
-        withCache(cached -> {
-            if (cached != null) {
-                cached.validate();
+        withCache(atHand -> {
+            if (atHand != null) {
+                atHand.validate();
             }
             validateBook();
             return 0;

@@ -16,7 +16,7 @@ import java.util.Arrays;
  * only sizes that were freed twice in a row in their place of the table are kept, so that sizes which never come again pass
  * by. A size that is in steady use keeps its place.
  *
- * <p>Bounded in entries and bytes. Thread-safe; makes no garbage on the way of a buffer.
+ * <p>Bounded in pieces of a size and in bytes. Thread-safe; makes no garbage on the way of a buffer.
  */
 final class BufferCache {
 
@@ -36,13 +36,13 @@ final class BufferCache {
     private static final int CLOSED = 12;
     private static final int FIRST_SET = 16;
 
-    // A set is two lines: a size, the one that may replace it, and names of free memory of that size.
+    // A set is a line or a few: a size, the one that may replace it, and names of free memory of that size.
     private static final int SIZE = 0;
     private static final int COUNT = 1;
     private static final int RIVAL = 2;
     private static final int NAMES = 3;
-    private static final int STRIDE = 16;
-    private static final int DEPTH = STRIDE - NAMES;
+    private static final int LINE = 8;
+    private static final int MOST_LINES = 8;
     private static final int SET_BITS = 5;
     private static final int SETS = 1 << SET_BITS;
 
@@ -55,16 +55,21 @@ final class BufferCache {
     private final long[][] stripes;
     private final int stripeMask;
     private final long stripeBytes;
+    private final int depth;
+    private final int stride;
 
     /**
      * An empty cache.
      *
-     * @param stripes   how many threads should not meet; rounded up to a power of two
-     * @param mostBytes the most bytes of it all
+     * @param stripes     how many threads should not meet; rounded up to a power of two
+     * @param mostBytes   the most bytes of it all
+     * @param mostPerSize the most pieces of a size in a stripe, above 0; no more than 61 are kept
      */
-    BufferCache(int stripes, long mostBytes) {
+    BufferCache(int stripes, long mostBytes, int mostPerSize) {
         int count = Integer.highestOneBit(Math.max(1, 2 * stripes - 1));
-        this.stripes = new long[count][FIRST_SET + SETS * STRIDE + GUARD];
+        this.depth = Math.min(mostPerSize, MOST_LINES * LINE - NAMES);
+        this.stride = (NAMES + depth + LINE - 1) / LINE * LINE;
+        this.stripes = new long[count][FIRST_SET + SETS * stride + GUARD];
         this.stripeMask = count - 1;
         this.stripeBytes = mostBytes / count;
     }
@@ -128,7 +133,7 @@ final class BufferCache {
             words[set + SIZE] = byteSize;
         }
         words[set + RIVAL] = 0;
-        if (count == DEPTH || words[BYTES] + byteSize > stripeBytes || words[CLOSED] != 0) {
+        if (count == depth || words[BYTES] + byteSize > stripeBytes || words[CLOSED] != 0) {
             return name;
         }
         words[set + NAMES + count] = name;
@@ -153,7 +158,7 @@ final class BufferCache {
 
     /** Empties the cache, stripe by stripe; whoever sees the names has the memory. True if there was any. */
     boolean drain(Drain drain) {
-        int[] names = new int[SETS * DEPTH];
+        int[] names = new int[SETS * depth];
         boolean any = false;
         for (long[] words : stripes) {
             if (isEmpty(words)) {
@@ -174,9 +179,9 @@ final class BufferCache {
         return (long) WORD.getOpaque(words, ENTRIES) == 0;
     }
 
-    private static int empty(long[] words, int[] names) {
+    private int empty(long[] words, int[] names) {
         int found = 0;
-        for (int set = FIRST_SET; set < FIRST_SET + SETS * STRIDE; set += STRIDE) {
+        for (int set = FIRST_SET; set < FIRST_SET + SETS * stride; set += stride) {
             for (int i = 0; i < words[set + COUNT]; i++) {
                 names[found++] = (int) words[set + NAMES + i];
             }
@@ -192,7 +197,7 @@ final class BufferCache {
         for (long[] words : stripes) {
             lock(words);
             words[CLOSED] = 1;
-            Arrays.fill(words, FIRST_SET, FIRST_SET + SETS * STRIDE, 0);
+            Arrays.fill(words, FIRST_SET, FIRST_SET + SETS * stride, 0);
             words[BYTES] = 0;
             words[ENTRIES] = 0;
             unlock(words);
@@ -245,7 +250,7 @@ final class BufferCache {
         for (long[] words : stripes) {
             long bytes = 0;
             long entries = 0;
-            for (int set = FIRST_SET; set < FIRST_SET + SETS * STRIDE; set += STRIDE) {
+            for (int set = FIRST_SET; set < FIRST_SET + SETS * stride; set += stride) {
                 bytes += words[set + SIZE] * words[set + COUNT];
                 entries += words[set + COUNT];
             }
@@ -264,8 +269,8 @@ final class BufferCache {
         return sum;
     }
 
-    private static int setOf(long byteSize) {
-        return FIRST_SET + (int) ((byteSize * GOLDEN) >>> (Long.SIZE - SET_BITS)) * STRIDE;
+    private int setOf(long byteSize) {
+        return FIRST_SET + (int) ((byteSize * GOLDEN) >>> (Long.SIZE - SET_BITS)) * stride;
     }
 
     private static int homeStripe() {

@@ -11,6 +11,7 @@ import dev.headroom.memory.spi.KindTraits;
 import dev.headroom.memory.spi.VirtualMemory;
 import java.time.Duration;
 import java.util.List;
+import java.util.OptionalInt;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -77,7 +78,7 @@ final class Heap {
     private final Accountant accountant;
     private final String name;
     private final @Nullable PressureGauge gauge;
-    private final boolean buffers;
+    private final boolean growsAhead;
     /** What sizes of blocks are multiples of. */
     private final long blockUnit;
     /** What sizes and places of pieces of ranges are multiples of. */
@@ -99,7 +100,8 @@ final class Heap {
      * @param accountant books what it takes
      * @param name       for the driver's debugging tools
      * @param counters   shared by the heaps of a pool
-     * @param buffers    whether buffers come and go in it: then it takes a little more than needed, and keeps some at hand
+     * @param buffers    how many freed buffers of a size are kept at hand; empty for a heap whose memory does not come and go,
+     *                   which takes no more than needed
      * @param gauge      told how full the device is after each growth, null where that is not to be announced
      */
     Heap(
@@ -108,7 +110,7 @@ final class Heap {
             Accountant accountant,
             String name,
             PoolCounters counters,
-            boolean buffers,
+            OptionalInt buffers,
             @Nullable PressureGauge gauge) {
         this.session = session;
         this.kind = kind;
@@ -116,7 +118,7 @@ final class Heap {
         this.accountant = accountant;
         this.name = name;
         this.gauge = gauge;
-        this.buffers = buffers;
+        this.growsAhead = buffers.isPresent();
         this.ranges = session.driver()
                 .virtualMemory()
                 .filter(memory -> memory.supports(kind))
@@ -124,8 +126,8 @@ final class Heap {
         long granule = Math.max(Tlsf.DEFAULT_GRANULE, traits.bindingAlignment());
         this.blockUnit = Math.max(granule, traits.granularity());
         this.pieceUnit = ranges == null ? blockUnit : Math.max(granule, ranges.granularity());
-        long cacheable = buffers ? accountant.totalBytes() / CACHED_SHARE : 0;
-        this.blocks = new BlockList(counters, pieceUnit, granule, cacheable);
+        BlockList.Cached cached = BlockList.Cached.of(accountant.totalBytes() / CACHED_SHARE, buffers.orElse(0));
+        this.blocks = new BlockList(counters, pieceUnit, granule, cached);
     }
 
     KindTraits traits() {
@@ -381,7 +383,7 @@ final class Heap {
     }
 
     private long wish(long needed) {
-        return buffers
+        return growsAhead
                 ? GrowthPolicy.preferred(needed, blocks.figures().usedBytes(), Math.max(needed, largestBlock()))
                 : needed;
     }

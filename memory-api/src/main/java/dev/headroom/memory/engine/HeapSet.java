@@ -14,6 +14,7 @@ import java.util.Collection;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -52,13 +53,15 @@ final class HeapSet {
         this.ledger = ledger;
         this.counters = new PoolCounters(setting.clock());
         AtomicLong limited = new AtomicLong();
+        OptionalInt pooled = OptionalInt.of(setting.config().maxPooledPerBucket());
         for (MemoryKind kind : MemoryKind.values()) {
             if (session.driver().traits(kind).supported()) {
                 boolean onDevice = isOnDevice(kind);
                 Accountant accountant = accountant(
                         kind, onDevice ? setting.limit() : OptionalLong.empty(), onDevice ? limited : new AtomicLong());
                 PressureGauge told = onDevice ? gauge : null; // pressure speaks of the device
-                heaps.put(kind, new Heap(session, kind, accountant, "headroom " + kind.label(), counters, true, told));
+                heaps.put(
+                        kind, new Heap(session, kind, accountant, "headroom " + kind.label(), counters, pooled, told));
             }
         }
         divide();
@@ -79,8 +82,14 @@ final class HeapSet {
             return null;
         }
         Accountant accountant = accountant(kind, OptionalLong.empty(), new AtomicLong());
-        Heap heap =
-                new Heap(session, kind, accountant, "headroom staging", new PoolCounters(setting.clock()), false, null);
+        Heap heap = new Heap(
+                session,
+                kind,
+                accountant,
+                "headroom staging",
+                new PoolCounters(setting.clock()),
+                OptionalInt.empty(),
+                null);
         staging.add(heap);
         return heap;
     }

@@ -13,6 +13,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class BufferCacheTest {
@@ -20,7 +21,7 @@ class BufferCacheTest {
     private static final long KIB = 1024;
     private static final long MIB = 1L << 20;
 
-    private final BufferCache cache = new BufferCache(1, 64 * MIB);
+    private final BufferCache cache = new BufferCache(1, 64 * MIB, 13);
 
     @Test
     void aSizeFreedTwiceInARowIsKept() {
@@ -59,20 +60,25 @@ class BufferCacheTest {
         assertThat(cache.entries()).isZero();
     }
 
-    @Test
-    void neverMoreEntriesOfASizeThanASetHas() {
-        cache.put(0, KIB);
+    @ParameterizedTest
+    @CsvSource({"1, 1", "4, 4", "5, 5", "6, 6", "16, 16", "61, 61", "1000, 61"})
+    void neverMorePiecesOfASizeThanAllowed(int allowed, int expected) {
+        BufferCache some = new BufferCache(1, 64 * MIB, allowed);
+        some.put(0, KIB);
         int kept = 0;
         for (int i = 1; i < 1000; i++) {
-            kept += cache.put(i, KIB) == BufferCache.NONE ? 1 : 0;
+            kept += some.put(i, KIB) == BufferCache.NONE ? 1 : 0;
         }
-        assertThat(kept).isBetween(8, 64);
-        assertThat(cache.entries()).isEqualTo(kept);
+        assertThat(kept).isEqualTo(expected);
+        assertThat(some.entries()).isEqualTo(expected);
+        for (int i = expected; i > 0; i--) {
+            assertThat(some.take(KIB)).isEqualTo(i);
+        }
     }
 
     @Test
     void neverMoreBytesThanTheBound() {
-        BufferCache small = new BufferCache(1, 10 * KIB);
+        BufferCache small = new BufferCache(1, 10 * KIB, 13);
         small.put(1, 4 * KIB);
         assertThat(small.put(2, 4 * KIB)).isEqualTo(BufferCache.NONE);
         assertThat(small.put(3, 4 * KIB)).isEqualTo(BufferCache.NONE);
@@ -158,7 +164,7 @@ class BufferCacheTest {
     @ValueSource(booleans = {false, true})
     void aNameHasOneOwner(boolean virtualThreads) throws Exception {
         int names = 4096;
-        BufferCache shared = new BufferCache(4, 64 * MIB);
+        BufferCache shared = new BufferCache(4, 64 * MIB, 13);
         AtomicIntegerArray owned = new AtomicIntegerArray(names);
         List<Callable<Integer>> threads = new ArrayList<>();
         for (int thread = 0; thread < 8; thread++) {
@@ -238,7 +244,7 @@ class BufferCacheTest {
     /** A size that shares its place in the table with another: found by trying. */
     private static long rivalOf(long size) {
         for (long other = size + 256; ; other += 256) {
-            BufferCache probe = new BufferCache(1, MIB);
+            BufferCache probe = new BufferCache(1, MIB, 13);
             probe.put(1, size);
             probe.put(2, size);
             probe.put(3, other);

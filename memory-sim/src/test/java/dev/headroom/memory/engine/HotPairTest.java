@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.sun.management.ThreadMXBean;
 import dev.headroom.memory.DeviceBuffer;
 import dev.headroom.memory.GpuMemory;
+import dev.headroom.memory.MemoryConfig;
 import dev.headroom.memory.MemoryStats;
 import dev.headroom.memory.sim.Ledger;
 import dev.headroom.memory.sim.SimulatedBackend;
@@ -59,6 +60,22 @@ class HotPairTest {
         pairs(large, PAIRS);
         allocated = threads.getCurrentThreadAllocatedBytes() - allocated;
         assertThat(allocated / PAIRS).isLessThanOrEqualTo(48);
+    }
+
+    @Test
+    void nothingIsKeptAtHandWhereNothingMayBePooled() {
+        MemoryConfig config = MemoryConfig.builder().maxPooled(0).build();
+        try (GpuMemory other = GpuMemory.builder()
+                .backend(SimulatedBackend.card(1L << 30))
+                .config(config)
+                .open()) {
+            PoolEngine plain = (PoolEngine) other.pool(other.devices().getFirst());
+            for (int i = 0; i < WARM_UP; i++) {
+                plain.allocate(KIB).close();
+            }
+            assertThat(plain.heaps().primary().blocks().figures().cachedBytes()).isZero();
+            assertThat(plain.heaps().primary().blocks().cacheHits()).isZero();
+        }
     }
 
     @Test
@@ -126,7 +143,8 @@ class HotPairTest {
             thread.join();
         }
         long stripes = 4L * Runtime.getRuntime().availableProcessors();
-        assertThat(atHand()).as("16 pieces in a stripe at most").isLessThanOrEqualTo(stripes * 16 * 4 * KIB);
+        long most = stripes * MemoryConfig.defaults().maxPooledPerBucket() * 4 * KIB;
+        assertThat(atHand()).isLessThanOrEqualTo(most);
         assertThat(pool.stats().activeBuffers()).isZero();
         pool.validate();
     }
