@@ -404,7 +404,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
         BlockList.Place place = heap.blocks().hit(request.byteSize(), request.byteAlignment());
         boolean hit = place != null;
         if (place == null) {
-            boolean paysFromClaim = heap.accountant().ledger().equals(ledger());
+            boolean paysFromClaim = heap.accountant().ledger().isOfSameMemory(ledger());
             try (Visit visit = new Visit(this)) {
                 leaks.collect();
                 place = ladder.climb(heap, request, paysFromClaim ? claim : new DomainLedger.Claim(), visit);
@@ -589,7 +589,8 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
 
     private boolean isSameMemory(GpuMemoryPool host, AllocationRequest request) {
         return host instanceof PoolEngine engine
-                && engine.ledger().equals(heaps.of(request.kind()).accountant().ledger());
+                && engine.ledger()
+                        .isOfSameMemory(heaps.of(request.kind()).accountant().ledger());
     }
 
     private boolean finished(Point.Pending pending) {

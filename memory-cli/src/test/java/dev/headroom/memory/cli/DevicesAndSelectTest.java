@@ -3,6 +3,7 @@ package dev.headroom.memory.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.headroom.memory.DeviceClass;
+import dev.headroom.memory.PhysicalId;
 import dev.headroom.memory.sim.FreeFigure;
 import dev.headroom.memory.sim.PhysicalMemory;
 import dev.headroom.memory.sim.SimulatedBackend;
@@ -82,6 +83,90 @@ class DevicesAndSelectTest {
         List<Map<String, Object>> hosts =
                 (List<Map<String, Object>>) backends.get(2).get("devices");
         assertThat(hosts.getFirst()).containsEntry("kind", "host").containsEntry("physicalId", "host");
+    }
+
+    /** One card through three APIs, one of which measures; two that may be one; a CPU in disguise. */
+    private static List<SimulatedBackend> shared() {
+        PhysicalMemory vram = PhysicalMemory.of(
+                PhysicalId.of("GPU-11111111-2222-3333-4444-555555555555", "00000000:65:00.0"), 8 * GIB);
+        vram.occupy(GIB);
+        SimulatedBackend cuda = SimulatedBackend.builder("cuda")
+                .priority(400)
+                .device(SimulatedDevice.builder("Card").memory(vram))
+                .build();
+        SimulatedBackend opencl = SimulatedBackend.builder("opencl")
+                .priority(300)
+                .device(SimulatedDevice.builder("Card")
+                        .memory(PhysicalMemory.of(PhysicalId.ofPci("0000:65:00.0"), 8 * GIB))
+                        .freeFigure(FreeFigure.unknown()))
+                .device(SimulatedDevice.builder("Card")
+                        .memory(PhysicalMemory.of(PhysicalId.unknown(), 2 * GIB))
+                        .freeFigure(FreeFigure.unknown()))
+                .build();
+        SimulatedBackend vulkan = SimulatedBackend.builder("vulkan")
+                .priority(200)
+                .device(SimulatedDevice.builder("Card")
+                        .memory(PhysicalMemory.of(PhysicalId.ofUuid("11111111222233334444555555555555"), 8 * GIB))
+                        .freeFigure(FreeFigure.unknown()))
+                .device(SimulatedDevice.builder("llvmpipe")
+                        .deviceClass(DeviceClass.CPU)
+                        .memory(PhysicalMemory.host(16 * GIB)))
+                .build();
+        return List.of(cuda, opencl, vulkan, SimulatedBackend.host(16 * GIB));
+    }
+
+    @Test
+    void devicesThatShareTheirMemorySaySo() {
+        assertThat(CommandRun.of(shared(), "devices").out().lines())
+                .containsExactly(
+                        "cuda:",
+                        "  cuda:0  Card  discrete  8 GiB total, 7 GiB free (measured: simulated),"
+                                + " perhaps the same memory as opencl:1: the drivers do not tell",
+                        "opencl:",
+                        "  opencl:0  Card  discrete  8 GiB total, 7 GiB free"
+                                + " (derived: simulated, measured by cuda:0), same memory as cuda:0",
+                        "  opencl:1  Card  discrete  2 GiB total, free unknown (unknown: simulated: the driver does not"
+                                + " tell), perhaps the same memory as cuda:0: the drivers do not tell",
+                        "vulkan:",
+                        "  vulkan:0  Card  discrete  8 GiB total, 7 GiB free"
+                                + " (derived: simulated, measured by cuda:0), same memory as cuda:0",
+                        "  vulkan:1  llvmpipe  cpu  16 GiB total, 16 GiB free (measured: simulated),"
+                                + " same memory as cpu:0",
+                        "cpu:",
+                        "  cpu:0  simulated host  host  16 GiB total, 16 GiB free (measured: simulated)",
+                        "recommended: cuda:0 (Card)");
+    }
+
+    @Test
+    @SuppressWarnings("unchecked")
+    void devicesThatShareTheirMemorySaySoInJson() {
+        List<Map<String, Object>> backends = (List<Map<String, Object>>)
+                CommandRun.of(shared(), "devices", "--json").json().get("backends");
+        List<Map<String, Object>> devices = backends.stream()
+                .flatMap(backend -> ((List<Map<String, Object>>) backend.get("devices")).stream())
+                .toList();
+        String card = "uuid:11111111-2222-3333-4444-555555555555";
+        assertThat(devices)
+                .extracting(device -> device.get("domain"))
+                .containsExactly(card, card, "device:opencl:1", card, "host", "host");
+        assertThat(devices)
+                .extracting(device -> device.get("sameMemoryAs"))
+                .containsExactly(
+                        List.of("opencl:0", "vulkan:0"),
+                        List.of("cuda:0", "vulkan:0"),
+                        List.of(),
+                        List.of("cuda:0", "opencl:0"),
+                        List.of("cpu:0"),
+                        List.of("vulkan:1"));
+        assertThat(devices)
+                .extracting(device -> device.get("perhapsSameMemoryAs"))
+                .containsExactly(
+                        List.of("opencl:1"),
+                        List.of("opencl:1"),
+                        List.of("cuda:0", "opencl:0", "vulkan:0"),
+                        List.of("opencl:1"),
+                        List.of(),
+                        List.of());
     }
 
     @Test
