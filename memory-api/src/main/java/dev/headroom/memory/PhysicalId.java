@@ -147,7 +147,7 @@ public record PhysicalId(Optional<String> uuid, Optional<String> pciAddress, boo
      * @return false if {@link #sameMemoryAs} can only guess, and then says no
      */
     public boolean comparableWith(PhysicalId other) {
-        if (host || other.host || (uuid.isPresent() && other.uuid.isPresent())) {
+        if (other.host || host || (uuid.isPresent() && other.uuid.isPresent())) {
             return true;
         }
         boolean placed = pciAddress.isPresent() && other.pciAddress.isPresent();
