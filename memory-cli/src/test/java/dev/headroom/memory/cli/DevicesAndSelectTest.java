@@ -13,6 +13,7 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class DevicesAndSelectTest {
 
@@ -259,6 +260,7 @@ class DevicesAndSelectTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """
             select 1GiB --backend metal   | valid names are
+            select 1GiB --backend opencl  | add the artifact dev.headroom:memory-opencl. Present are [cpu, cuda, vulkan]
             select 1GiB --backend cuda:7  | cuda:0, cuda:1
             select 1GiB --backend cuda:x  | write backend and number
             select 7GB                    | write GiB
@@ -282,6 +284,42 @@ class DevicesAndSelectTest {
         assertThat(run.complaints()).hasSize(2);
         assertThat(run.complaints().getFirst()).startsWith("headroom: ").contains(says);
         assertThat(run.complaints().getLast()).startsWith("usage: headroom");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"cuda", "opencl", "vulkan"})
+    void aBackendThatIsNotThereNamesItsArtifact(String backend) {
+        for (String command : new String[] {"select 1GiB", "load --demo"}) {
+            String[] args = (command + " --backend " + backend).split(" ");
+            CommandRun run = CommandRun.of(List.of(SimulatedBackend.host(GIB)), args);
+            assertThat(run.code()).isEqualTo(ExitCode.USAGE);
+            assertThat(run.complaints().getFirst())
+                    .isEqualTo("headroom: backend '" + backend + "' is not on the class path: add the artifact"
+                            + " dev.headroom:memory-" + backend + ". Present are [cpu]");
+        }
+    }
+
+    /** The answer is JSON or nothing: what a program reads from standard output it can always parse. */
+    @ParameterizedTest
+    @CsvSource({
+        "devices --json, 0, true",
+        "select 900TiB --json, 1, true",
+        "select much --json, 2, false",
+        "select 1GiB --backend opencl --json, 2, false",
+        "plan none.gguf --json, 3, false",
+        "plan --json, 2, false",
+        "load none.gguf --json, 3, false",
+        "load --demo -q --json --backend cuda:1 --no-fallback --limit 1, 1, false",
+        "inspect none.gguf --json, 3, true",
+        "inspect --json, 2, false",
+    })
+    void underJsonStandardOutputHasAnAnswerOrNothing(String args, int code, boolean answer) {
+        CommandRun run = CommandRun.of(machine(), args.split(" "));
+        assertThat(run.code()).as(run.err()).isEqualTo(code);
+        assertThat(run.jsonLines()).hasSize(answer ? 1 : 0);
+        if (!answer) {
+            assertThat(run.complaints().getFirst()).startsWith("headroom: ");
+        }
     }
 
     @Test
