@@ -1,6 +1,7 @@
 package dev.headroom.memory;
 
 import dev.headroom.memory.engine.BackendSelector;
+import dev.headroom.memory.engine.CardFiles;
 import dev.headroom.memory.engine.ClosedOnce;
 import dev.headroom.memory.engine.LedgerReservation;
 import dev.headroom.memory.engine.PoolEngine;
@@ -9,6 +10,7 @@ import dev.headroom.memory.engine.ProviderCatalog;
 import dev.headroom.memory.spi.DeviceDriver;
 import dev.headroom.memory.spi.DriverException;
 import dev.headroom.memory.spi.MemoryBackend;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -56,8 +58,8 @@ public final class GpuMemory implements AutoCloseable {
         this.config = builder.config;
         this.clock = builder.clock;
         this.catalog = builder.backends.isEmpty()
-                ? ProviderCatalog.discover(builder.order, builder.probeTimeout)
-                : ProviderCatalog.of(builder.backends, builder.order, builder.probeTimeout);
+                ? ProviderCatalog.discover(builder.order, builder.probeTimeout, builder.files)
+                : ProviderCatalog.of(builder.backends, builder.order, builder.probeTimeout, builder.files);
         this.selector = new BackendSelector(catalog);
     }
 
@@ -166,14 +168,38 @@ public final class GpuMemory implements AutoCloseable {
     }
 
     /**
-     * The physical memory a device's memory is.
+     * The physical memory a device's memory is. Its name may change while this is open: when another {@code GpuMemory} learns
+     * that two memories are one.
      *
      * @param device a device of {@link #devices}
-     * @return the domain; equal for devices that share their memory
+     * @return the domain; equal for devices that share their memory, in the whole process
      */
     public MemoryDomain domain(GpuDevice device) {
         requireOpen();
         return selector.domain(device);
+    }
+
+    /**
+     * The other devices whose memory is the same: the same card through other APIs, or others that live in the host's memory.
+     *
+     * @param device a device of {@link #devices}
+     * @return the others, the host's own device first, then in the order of preference
+     */
+    public List<GpuDevice> sameMemoryAs(GpuDevice device) {
+        requireOpen();
+        return selector.sameMemoryAs(device);
+    }
+
+    /**
+     * The other devices whose memory may be the same, because the drivers do not say enough to tell: no UUID and no PCI
+     * address, or one only the first and the other only the second. They count as memories of their own.
+     *
+     * @param device a device of {@link #devices}
+     * @return the others, in the order of preference
+     */
+    public List<GpuDevice> perhapsSameMemoryAs(GpuDevice device) {
+        requireOpen();
+        return selector.perhapsSameMemoryAs(device);
     }
 
     /**
@@ -336,7 +362,19 @@ public final class GpuMemory implements AutoCloseable {
         } catch (GpuMemoryException e) {
             memory = e.getMessage();
         }
-        return device.id() + " " + device.name() + " [" + device.deviceClass().label() + "] " + memory;
+        return device.id() + " " + device.name() + " [" + device.deviceClass().label() + "] " + memory
+                + sharing(device).map(text -> ", " + text).orElse("");
+    }
+
+    /**
+     * In words, what is known of other devices with the same memory, such as {@code same memory as cuda:0}.
+     *
+     * @param device a device of {@link #devices}
+     * @return the words; empty for the first of them, and for a memory only one device shows
+     */
+    public Optional<String> sharing(GpuDevice device) {
+        requireOpen();
+        return selector.sharing(device);
     }
 
     private static double gib(long bytes) {
@@ -504,6 +542,7 @@ public final class GpuMemory implements AutoCloseable {
         private List<String> order = List.of();
         private LongSupplier clock = System::nanoTime;
         private Duration probeTimeout = Duration.ofSeconds(10);
+        private CardFiles files = CardFiles.ofKernel();
 
         private Builder() {}
 
@@ -565,6 +604,12 @@ public final class GpuMemory implements AutoCloseable {
                         + MAX_PROBE_TIMEOUT.toDays() + " day");
             }
             probeTimeout = timeout;
+            return this;
+        }
+
+        /** For tests: where the kernel's files about cards are. */
+        Builder cardFiles(Path folder) {
+            files = new CardFiles(folder);
             return this;
         }
 

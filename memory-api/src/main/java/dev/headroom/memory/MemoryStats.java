@@ -126,9 +126,13 @@ public record MemoryStats(
     public String toString() {
         return "allocated " + ByteSize.megabytes(totalAllocatedBytes) + " MB, in use " + ByteSize.megabytes(inUseBytes)
                 + " MB, pooled " + ByteSize.megabytes(pooledBytes) + " MB, peak " + ByteSize.megabytes(peakBytes)
-                + " MB, hit rate " + String.format(Locale.ROOT, "%.1f", 100 * hitRate()) + " % (" + poolHits
-                + " hits, " + poolMisses + " misses), " + cpuFallbacks + " CPU fallbacks, " + activeBuffers
-                + " active buffers";
+                + " MB, hit rate " + String.format(Locale.ROOT, "%.1f", 100 * hitRate()) + " % ("
+                + counted(poolHits, "hit", "s") + ", " + counted(poolMisses, "miss", "es") + "), "
+                + counted(cpuFallbacks, "CPU fallback", "s") + ", " + counted(activeBuffers, "active buffer", "s");
+    }
+
+    private static String counted(long count, String one, String ending) {
+        return count + " " + one + (count == 1 ? "" : ending);
     }
 
     /** Both are not negative, so an overflow shows as a negative sum. */

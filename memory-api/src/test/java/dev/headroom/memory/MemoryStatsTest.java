@@ -92,6 +92,16 @@ class MemoryStatsTest {
     }
 
     @Test
+    void oneOfAThingIsNotSeveral() {
+        assertThat(new MemoryStats(0, 0, 0, 0, 1, 1, 1, 1))
+                .asString()
+                .endsWith("(1 hit, 1 miss), 1 CPU fallback, 1 active buffer");
+        assertThat(new MemoryStats(0, 0, 0, 0, 0, 0, 0, 0))
+                .asString()
+                .endsWith("(0 hits, 0 misses), 0 CPU fallbacks, 0 active buffers");
+    }
+
+    @Test
     void textIgnoresTheDefaultLocale() {
         Locale before = Locale.getDefault();
         try {

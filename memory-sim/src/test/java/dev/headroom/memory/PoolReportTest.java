@@ -188,7 +188,7 @@ class PoolReportTest {
             assertThat(pool.report().toString().replaceAll("uuid:sim-[-0-9a-f]*", "uuid:X"))
                     .isEqualTo("""
                     cuda:0 (RTX) pool, memory uuid:X
-                      stats: allocated 32.00 MB, in use 6.00 MB, pooled 26.00 MB, peak 10.00 MB, hit rate 75.0 % (3 hits, 1 misses), \
+                      stats: allocated 32.00 MB, in use 6.00 MB, pooled 26.00 MB, peak 10.00 MB, hit rate 75.0 % (3 hits, 1 miss), \
                     0 CPU fallbacks, 3 active buffers
                       system: 8 GiB total, 7.97 GiB free (measured: simulated), pressure LOW
                       usable: 992 MiB (limit 1 GiB less 32 MiB held by this pool; 7.97 GiB free, measured)

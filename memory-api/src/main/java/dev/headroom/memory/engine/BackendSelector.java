@@ -5,6 +5,7 @@ import static dev.headroom.memory.engine.EventSink.EVENTS;
 import dev.headroom.memory.BackendPreference;
 import dev.headroom.memory.BackendStatus;
 import dev.headroom.memory.ByteSize;
+import dev.headroom.memory.DeviceClass;
 import dev.headroom.memory.GpuDevice;
 import dev.headroom.memory.MemoryBudget;
 import dev.headroom.memory.MemoryConfig;
@@ -17,6 +18,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.LongFunction;
+import java.util.stream.Collectors;
 
 /**
  * Where something fits: a verdict for every device, in the order of preference, and the first that fits. The order is: class
@@ -87,6 +89,69 @@ public final class BackendSelector {
      */
     public MemoryDomain domain(GpuDevice device) {
         return catalog.ledger(device).domain();
+    }
+
+    /**
+     * Devices of another memory of which nobody can tell whether it really is another.
+     *
+     * @param device a device of the catalog
+     * @return the devices, in the order of preference
+     */
+    public List<GpuDevice> perhapsSameMemoryAs(GpuDevice device) {
+        List<GpuDevice> own = sharers(device);
+        return preferred().stream()
+                .filter(other -> !own.contains(other)
+                        && !domain(device).host()
+                        && !domain(other).host()
+                        && sharers(other).stream().allMatch(one -> own.stream().allMatch(two -> isUndecided(one, two))))
+                .toList();
+    }
+
+    /** A backend that lists two devices of different names means two; of the same name it may mean one, of two drivers. */
+    private static boolean isUndecided(GpuDevice one, GpuDevice other) {
+        boolean silent = !one.physicalId().comparableWith(other.physicalId())
+                // The same address, which has turned out to be that of several slices.
+                || one.physicalId().sameMemoryAs(other.physicalId());
+        return silent && (!one.backend().equals(other.backend()) || one.name().equals(other.name()));
+    }
+
+    /** All devices of a memory, its own host device first, then in the order of preference. */
+    private List<GpuDevice> sharers(GpuDevice device) {
+        DomainLedger ledger = catalog.ledger(device);
+        return preferred().stream()
+                .filter(other -> catalog.ledger(other).isOfSameMemory(ledger))
+                .sorted(Comparator.comparing(other -> other.deviceClass() != DeviceClass.HOST))
+                .toList();
+    }
+
+    /**
+     * Other devices of the same memory.
+     *
+     * @param device a device of the catalog
+     * @return the others, the host's own device first, then in the order of preference
+     */
+    public List<GpuDevice> sameMemoryAs(GpuDevice device) {
+        return sharers(device).stream().filter(other -> !other.equals(device)).toList();
+    }
+
+    /**
+     * What is known of other devices with the same memory, in words.
+     *
+     * @param device a device of the catalog
+     * @return the words; empty for the first of them, and for a memory only one device shows
+     */
+    public Optional<String> sharing(GpuDevice device) {
+        GpuDevice first = sharers(device).getFirst();
+        if (!first.equals(device)) {
+            return Optional.of("same memory as " + first.id());
+        }
+        String perhaps = perhapsSameMemoryAs(device).stream()
+                .map(other -> sharers(other).getFirst().id())
+                .distinct()
+                .collect(Collectors.joining(" or "));
+        return perhaps.isEmpty()
+                ? Optional.empty()
+                : Optional.of("perhaps the same memory as " + perhaps + ": the drivers do not tell");
     }
 
     /**

@@ -13,6 +13,9 @@ import org.jspecify.annotations.Nullable;
  * What this process holds in one domain, over all pools and all {@code GpuMemory} instances, and what is set aside.
  * Deciding and charging are one step, so that two pools never share the same free byte. Thread-safe; its lock is held for
  * arithmetic only.
+ *
+ * <p>Where two ledgers turn out to be of one memory, one is joined to the other and from then on only passes calls on; what
+ * it held is carried over.
  */
 final class DomainLedger {
 
@@ -58,6 +61,9 @@ final class DomainLedger {
 
     private final MemoryDomain domain;
     private final List<Member> members = new CopyOnWriteArrayList<>();
+    /** Where the books are since this ledger was joined to another. */
+    private @Nullable DomainLedger heir;
+
     private long held;
     private long reserved;
     private long inFlight;
@@ -67,16 +73,42 @@ final class DomainLedger {
         this.domain = domain;
     }
 
-    MemoryDomain domain() {
-        return domain;
+    synchronized MemoryDomain domain() {
+        return heir == null ? domain : heir.domain();
     }
 
-    void join(Member member) {
-        members.add(member);
+    /** Whether both keep the books of one memory. */
+    boolean isOfSameMemory(DomainLedger other) {
+        return root().equals(other.root());
     }
 
-    void leave(Member member) {
-        members.remove(member);
+    /**
+     * Carries the books over to another ledger, for good. The other must not have been joined itself, and the caller sees to
+     * it that only one thread joins ledgers.
+     */
+    void joinTo(DomainLedger other) {
+        synchronized (this) { // always the joined one first, so that no two wait for each other
+            synchronized (other) {
+                other.held += held;
+                other.reserved += reserved;
+                other.inFlight += inFlight;
+                other.completed += completed;
+                other.members.addAll(members);
+                heir = other;
+            }
+        }
+    }
+
+    private synchronized DomainLedger root() {
+        return heir == null ? this : heir.root();
+    }
+
+    synchronized void join(Member member) {
+        (heir == null ? members : heir.members).add(member);
+    }
+
+    synchronized void leave(Member member) {
+        (heir == null ? members : heir.members).remove(member);
     }
 
     /**
@@ -87,10 +119,11 @@ final class DomainLedger {
      * @return what they gave
      */
     long collectIdle(long wantedBytes, @Nullable Member except) {
+        DomainLedger root = root();
         long gone = 0;
-        for (Member other : members) {
+        for (Member other : root.members) {
             if (!other.equals(except) && gone < wantedBytes) {
-                gone += other.giveBack(this, wantedBytes - gone);
+                gone += other.giveBack(root, wantedBytes - gone);
             }
         }
         return gone;
@@ -108,7 +141,7 @@ final class DomainLedger {
         boolean pending;
         do {
             pending = false;
-            for (Member other : members) {
+            for (Member other : root().members) {
                 if (!other.equals(except) && other.hasPending()) {
                     if (other.awaitPending(TURN)) {
                         return true;
@@ -122,13 +155,16 @@ final class DomainLedger {
 
     /** What the other members know about themselves. */
     List<PoolReport> reports(Member except) {
-        return members.stream()
+        return root().members.stream()
                 .filter(other -> !other.equals(except))
                 .flatMap(other -> other.report().stream())
                 .toList();
     }
 
     synchronized Figures figures() {
+        if (heir != null) {
+            return heir.figures();
+        }
         return new Figures(held, reserved, inFlight, completed);
     }
 
@@ -141,6 +177,9 @@ final class DomainLedger {
      * @return the bytes that came from the claim, or -1 if refused
      */
     synchronized long tryGrant(long bytes, Claim claim, ToLongFunction<Figures> usable) {
+        if (heir != null) {
+            return heir.tryGrant(bytes, claim, usable);
+        }
         long fromClaim = Math.min(bytes, claim.remaining);
         if (bytes > fromClaim && bytes - fromClaim > usable.applyAsLong(figures())) {
             return -1;
@@ -154,12 +193,19 @@ final class DomainLedger {
 
     /** The driver answered well. */
     synchronized void settle(long bytes) {
+        if (heir != null) {
+            heir.settle(bytes);
+            return;
+        }
         inFlight -= bytes;
         completed += bytes;
     }
 
     /** The driver refused: as if nothing had been granted. Returns what the claim got back: nothing if it was cancelled since. */
     synchronized long undo(long bytes, Claim claim, long fromClaim) {
+        if (heir != null) {
+            return heir.undo(bytes, claim, fromClaim);
+        }
         inFlight -= bytes;
         held -= bytes;
         if (claim.cancelled) {
@@ -172,16 +218,27 @@ final class DomainLedger {
 
     /** The driver kept memory that was to be given back. */
     synchronized void keep(long bytes) {
+        if (heir != null) {
+            heir.keep(bytes);
+            return;
+        }
         held += bytes;
     }
 
     /** A block is gone. */
     synchronized void release(long bytes) {
+        if (heir != null) {
+            heir.release(bytes);
+            return;
+        }
         held -= bytes;
     }
 
     /** Sets bytes aside if the rule allows it. */
     synchronized boolean tryReserve(long bytes, Claim claim, ToLongFunction<Figures> usable) {
+        if (heir != null) {
+            return heir.tryReserve(bytes, claim, usable);
+        }
         if (bytes > usable.applyAsLong(figures())) {
             return false;
         }
@@ -196,12 +253,19 @@ final class DomainLedger {
 
     /** Returns what a claim still holds. */
     synchronized void cancel(Claim claim) {
+        if (heir != null) {
+            heir.cancel(claim);
+            return;
+        }
         reserved -= claim.remaining;
         claim.remaining = 0;
         claim.cancelled = true;
     }
 
     synchronized boolean isIdle() {
+        if (heir != null) {
+            return heir.isIdle();
+        }
         return held == 0 && reserved == 0;
     }
 }

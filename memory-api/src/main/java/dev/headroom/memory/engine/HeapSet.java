@@ -97,7 +97,7 @@ final class HeapSet {
     /** What the pool holds of a domain's memory, staging included. */
     long heldIn(DomainLedger domain) {
         return Stream.concat(heaps.values().stream(), staging.stream())
-                .filter(heap -> heap.accountant().ledger().equals(domain))
+                .filter(heap -> heap.accountant().ledger().isOfSameMemory(domain))
                 .mapToLong(heap -> heap.blocks().figures().blockBytes())
                 .sum();
     }
@@ -134,7 +134,9 @@ final class HeapSet {
     List<Heap> neighbours(Heap heap) {
         return heaps.values().stream()
                 .filter(other -> !other.equals(heap)
-                        && other.accountant().ledger().equals(heap.accountant().ledger()))
+                        && other.accountant()
+                                .ledger()
+                                .isOfSameMemory(heap.accountant().ledger()))
                 .toList();
     }
 
@@ -156,7 +158,7 @@ final class HeapSet {
     long trim(DomainLedger domain, long wantedBytes, Duration patience) {
         long gone = 0;
         for (Heap heap : heaps.values()) {
-            boolean helps = gone < wantedBytes && heap.accountant().ledger().equals(domain);
+            boolean helps = gone < wantedBytes && heap.accountant().ledger().isOfSameMemory(domain);
             gone += helps ? heap.trim(wantedBytes - gone, patience) : 0;
         }
         return gone;

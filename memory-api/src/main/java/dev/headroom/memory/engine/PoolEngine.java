@@ -422,7 +422,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
         int name = heap.blocks().hit(request.byteSize(), request.byteAlignment());
         boolean hit = name != Tlsf.NONE;
         if (!hit) {
-            boolean paysFromClaim = heap.accountant().ledger().equals(ledger());
+            boolean paysFromClaim = heap.accountant().ledger().isOfSameMemory(ledger());
             try (Visit visit = new Visit(this)) {
                 leaks.collect();
                 name = ladder.climb(heap, request, paysFromClaim ? claim : new DomainLedger.Claim(), visit);
@@ -624,7 +624,8 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
 
     private boolean isSameMemory(GpuMemoryPool host, AllocationRequest request) {
         return host instanceof PoolEngine engine
-                && engine.ledger().equals(heaps.of(request.kind()).accountant().ledger());
+                && engine.ledger()
+                        .isOfSameMemory(heaps.of(request.kind()).accountant().ledger());
     }
 
     private boolean finished(Point.Pending pending) {

@@ -1,6 +1,7 @@
 package dev.headroom.memory.engine;
 
 import dev.headroom.memory.BackendStatus;
+import dev.headroom.memory.DeviceClass;
 import dev.headroom.memory.GpuDevice;
 import dev.headroom.memory.GpuMemoryPool;
 import dev.headroom.memory.MemoryBudget;
@@ -63,10 +64,16 @@ public final class ProviderCatalog {
     private final Set<String> silent = new HashSet<>();
 
     private final Duration patience;
+    private final FreeFigures figures;
 
     private ProviderCatalog(
-            Iterable<MemoryBackend> backends, List<BackendStatus> unloadable, List<String> order, Duration patience) {
+            Iterable<MemoryBackend> backends,
+            List<BackendStatus> unloadable,
+            List<String> order,
+            Duration patience,
+            CardFiles files) {
         this.patience = patience;
+        this.figures = new FreeFigures(files);
         broken.addAll(unloadable);
         for (MemoryBackend backend : backends) {
             adopt(backend);
@@ -88,6 +95,7 @@ public final class ProviderCatalog {
         for (String name : ranking) {
             statuses.add(probe(name));
         }
+        leases.putAll(Domains.leaseAll(devices()));
         statuses.addAll(broken);
     }
 
@@ -96,9 +104,10 @@ public final class ProviderCatalog {
      *
      * @param order    names in the order to prefer; others follow by priority
      * @param patience how long to wait for each to say what it has
+     * @param files    what the kernel says about cards
      * @return the catalog
      */
-    public static ProviderCatalog discover(List<String> order, Duration patience) {
+    public static ProviderCatalog discover(List<String> order, Duration patience, CardFiles files) {
         ServiceLoader<MemoryBackend> loader =
                 ServiceLoader.load(MemoryBackend.class, MemoryBackend.class.getClassLoader());
         List<MemoryBackend> found = new ArrayList<>();
@@ -114,7 +123,7 @@ public final class ProviderCatalog {
                 unloadable.add(unloadable(e));
             }
         }
-        return new ProviderCatalog(found, unloadable, order, patience);
+        return new ProviderCatalog(found, unloadable, order, patience, files);
     }
 
     /**
@@ -123,10 +132,12 @@ public final class ProviderCatalog {
      * @param backends the backends, owned from now on
      * @param order    names in the order to prefer; others follow by priority
      * @param patience how long to wait for each to say what it has
+     * @param files    what the kernel says about cards
      * @return the catalog
      */
-    public static ProviderCatalog of(List<MemoryBackend> backends, List<String> order, Duration patience) {
-        return new ProviderCatalog(backends, List.of(), order, patience);
+    public static ProviderCatalog of(
+            List<MemoryBackend> backends, List<String> order, Duration patience, CardFiles files) {
+        return new ProviderCatalog(backends, List.of(), order, patience, files);
     }
 
     /**
@@ -230,8 +241,8 @@ public final class ProviderCatalog {
     }
 
     /**
-     * What the system says about a device that need not be open. A device without a free figure borrows that of another API
-     * that measures the same memory.
+     * What the system says about a device that need not be open. A device without a measured free figure takes a better one
+     * from the kernel, or from another API that shows the same memory.
      *
      * @param device a device of this catalog
      * @return the figures
@@ -242,29 +253,21 @@ public final class ProviderCatalog {
     }
 
     /**
-     * Fills in a missing free figure from another API that measures the same memory.
+     * Betters a free figure that is not measured, from the kernel or from another API that shows the same memory.
      *
      * @param device the device
      * @param budget its own figures
-     * @return the figures, derived if they were filled in
+     * @return the figures; the detail says where the free one comes from
      */
     public MemoryBudget withSiblings(GpuDevice device, MemoryBudget budget) {
-        if (budget.source() != MemoryBudget.Source.UNKNOWN) {
-            return budget;
-        }
-        for (GpuDevice other : devices()) {
-            if (!other.equals(device) && ledger(other).equals(ledger(device))) {
-                MemoryBudget measured = measuredOrNull(other);
-                if (measured != null) {
-                    MemoryBudget derived = MemoryBudget.derived(
-                            budget.totalBytes(),
-                            measured.freeBytes().orElseThrow(),
-                            measured.detail() + ", measured by " + other.id());
-                    return measured.lagging() ? derived.withLag() : derived;
-                }
-            }
-        }
-        return budget;
+        DomainLedger ledger = ledger(device);
+        List<FreeFigures.Other> others = devices().stream()
+                .filter(other -> !other.equals(device) && ledger(other).isOfSameMemory(ledger))
+                // Of the host's memory its own backend knows most: what a container may take, for one.
+                .sorted(Comparator.comparing(other -> other.deviceClass() != DeviceClass.HOST))
+                .map(other -> new FreeFigures.Other(other, this::answer))
+                .toList();
+        return figures.best(device, budget, ledger.domain().host(), others);
     }
 
     /**
@@ -349,7 +352,6 @@ public final class ProviderCatalog {
                 return absent(name, "the backend is broken: it has more than one device " + device.id(), BROKEN_HINT);
             }
         }
-        devices.forEach(device -> leases.put(device, Domains.lease(device)));
         return new BackendStatus(name, devices, Optional.empty(), Optional.empty());
     }
 
@@ -361,12 +363,11 @@ public final class ProviderCatalog {
         return provider.backend();
     }
 
-    private @Nullable MemoryBudget measuredOrNull(GpuDevice device) {
+    private Optional<MemoryBudget> answer(GpuDevice device) {
         try {
-            MemoryBudget budget = asked(device);
-            return budget.source() == MemoryBudget.Source.MEASURED ? budget : null;
+            return Optional.of(asked(device));
         } catch (DriverException e) {
-            return null;
+            return Optional.empty();
         }
     }
 

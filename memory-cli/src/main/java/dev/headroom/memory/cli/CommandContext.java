@@ -22,6 +22,11 @@ record CommandContext(
         Supplier<GpuMemory.Builder> memory,
         Supplier<Calibration> calibration) {
 
+    /** The same, with nothing in what is printed that a terminal would take for a command. */
+    CommandContext inPlainText(String... args) {
+        return new CommandContext(new PlainText(out, args), new PlainText(err, args), terminal, memory, calibration);
+    }
+
     /** The process's own streams, every backend on the class path, and the user's calibration. */
     static CommandContext ofProcess() {
         return new CommandContext(System.out, System.err, isWatched(), GpuMemory::builder, Calibration::open);

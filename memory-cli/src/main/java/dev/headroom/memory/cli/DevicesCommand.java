@@ -7,6 +7,7 @@ import dev.headroom.memory.GpuMemory;
 import dev.headroom.memory.GpuMemoryException;
 import dev.headroom.memory.MemoryBudget;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
@@ -114,7 +115,11 @@ final class DevicesCommand implements Callable<Integer> {
             }
             context.out().println(status.name() + ":");
             for (GpuDevice device : status.devices()) {
-                context.out().println("  " + describe(device, Figures.of(memory, device)));
+                context.out()
+                        .println("  " + describe(device, Figures.of(memory, device))
+                                + memory.sharing(device)
+                                        .map(text -> ", " + text)
+                                        .orElse(""));
             }
         }
         context.out()
@@ -142,7 +147,7 @@ final class DevicesCommand implements Callable<Integer> {
             json.writeBooleanProperty("available", status.available());
             Json.text(json, "reason", status.reason());
             Json.text(json, "hint", status.hint());
-            Json.array(json, "devices", status.devices(), device -> write(json, device, Figures.of(memory, device)));
+            Json.array(json, "devices", status.devices(), device -> write(json, memory, device));
         });
         Json.object(json, "recommended", memory.recommended(), device -> {
             json.writeStringProperty("backend", device.backend());
@@ -151,7 +156,8 @@ final class DevicesCommand implements Callable<Integer> {
         });
     }
 
-    private static void write(JsonGenerator json, GpuDevice device, Figures figures) {
+    private static void write(JsonGenerator json, GpuMemory memory, GpuDevice device) {
+        Figures figures = Figures.of(memory, device);
         json.writeNumberProperty("index", device.index());
         json.writeStringProperty("name", device.name());
         json.writeStringProperty("kind", device.deviceClass().label());
@@ -160,5 +166,14 @@ final class DevicesCommand implements Callable<Integer> {
         json.writeStringProperty("freeSource", figures.source());
         json.writeStringProperty("freeDetail", figures.detail());
         Json.text(json, "physicalId", device.physicalId().label());
+        json.writeStringProperty("domain", memory.domain(device).id());
+        write(json, "sameMemoryAs", memory.sameMemoryAs(device));
+        write(json, "perhapsSameMemoryAs", memory.perhapsSameMemoryAs(device));
+    }
+
+    private static void write(JsonGenerator json, String name, List<GpuDevice> devices) {
+        json.writeArrayPropertyStart(name);
+        devices.forEach(device -> json.writeString(device.id()));
+        json.writeEndArray();
     }
 }

@@ -57,7 +57,7 @@ final class InspectCommand implements Callable<Integer> {
                 ModelFile file = ModelFile.read(path);
                 return new Contents(
                         format.get().label(),
-                        "configuration of " + file.architecture() + ", " + file.layers() + " layers",
+                        "configuration of " + file.architecture() + ", " + Counted.of(file.layers(), "layer"),
                         OptionalLong.empty(),
                         OptionalLong.empty());
             }
@@ -74,7 +74,7 @@ final class InspectCommand implements Callable<Integer> {
         private static Contents counted(ModelFile.Format format, String words, int tensors, long bytes) {
             return new Contents(
                     format.label(),
-                    "%s, %d tensors, %s".formatted(words, tensors, ByteSize.format(bytes)),
+                    "%s, %s, %s".formatted(words, Counted.of(tensors, "tensor"), ByteSize.format(bytes)),
                     OptionalLong.of(tensors),
                     OptionalLong.of(bytes));
         }
@@ -119,7 +119,9 @@ final class InspectCommand implements Callable<Integer> {
 
     private static String describe(Judgement judgement) {
         if (judgement.contents().isEmpty()) {
-            return "invalid  " + judgement.error().orElse("").replace("\n", "; ");
+            String path = judgement.path().toString();
+            String error = judgement.error().orElse("").replace(path, PlainText.escaped(path));
+            return "invalid  " + error.replace("\n", "; ");
         }
         return "valid    %s: %s"
                 .formatted(judgement.path(), judgement.contents().get().words());

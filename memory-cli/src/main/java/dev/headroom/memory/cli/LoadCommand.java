@@ -128,7 +128,8 @@ final class LoadCommand implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), "--report would overwrite the model");
         }
         GgufFile file = read(path);
-        note("%s: %d tensors, %s".formatted(path, file.tensors().size(), ByteSize.format(file.tensorBytes())));
+        note("%s: %s, %s"
+                .formatted(path, Counted.of(file.tensors().size(), "tensor"), ByteSize.format(file.tensorBytes())));
         // A file without tensors needs nothing, but a device all the same.
         long bytes = Math.max(1, file.tensorBytes());
         Selection selection = Choices.explain(memory, bytes, backend, spec);
@@ -140,7 +141,7 @@ final class LoadCommand implements Callable<Integer> {
         if (device.isEmpty()) {
             return refuse(selection, "no device has room for " + path);
         }
-        note(describe(selection, device.get(), split));
+        note(LoadCures.inOptions(describe(selection, device.get(), split)));
         LoadReport report;
         Optional<PoolReport> poolReport;
         try (LoadedModel model = load(memory, file, device.get(), split)) {
@@ -223,12 +224,14 @@ final class LoadCommand implements Callable<Integer> {
     }
 
     private int refuse(Selection selection, String why) {
-        context.err().println("headroom: " + why);
+        context.err().println("headroom: " + LoadCures.inOptions(why));
         Optional<String> limitText = limit.map(ByteSize::format);
         selection
                 .verdicts()
                 .forEach(verdict -> context.err()
-                        .println("  " + LoadTarget.refusal(verdict, selection.requiredBytes(), limitText)));
+                        .println("  "
+                                + LoadCures.inOptions(
+                                        LoadTarget.refusal(verdict, selection.requiredBytes(), limitText))));
         if (selection.verdicts().isEmpty()) {
             throw new GpuMemoryException(selection.explain());
         }

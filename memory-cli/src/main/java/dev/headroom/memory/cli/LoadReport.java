@@ -60,20 +60,21 @@ record LoadReport(
     String describe() {
         StringBuilder text = new StringBuilder(String.format(
                 Locale.ROOT,
-                "loaded %d tensors, %s, onto %s in %.3f s (%s)",
-                load.tensors(),
+                "loaded %s, %s, onto %s in %.3f s (%s)",
+                Counted.of(load.tensors(), "tensor"),
                 ByteSize.format(load.bytes()),
                 device,
                 seconds(),
                 ProgressLine.rate(load.bytesPerSecond())));
         if (placement.isPresent()) {
-            places.forEach((place, part) -> text.append(
-                    "\non %s: %d tensors, %s".formatted(place, part.tensors(), ByteSize.format(part.bytes()))));
+            places.forEach((place, part) -> text.append("\non %s: %s, %s"
+                    .formatted(place, Counted.of(part.tensors(), "tensor"), ByteSize.format(part.bytes()))));
         }
         Place onHost = onHost();
         if (onHost.tensors() > 0) {
-            text.append("\nfallback: %d of these tensors, %s, lie on the host because the device is full"
-                    .formatted(onHost.tensors(), ByteSize.format(onHost.bytes())));
+            text.append("\nfallback: %d of these tensors, %s, %s on the host because the device is full"
+                    .formatted(
+                            onHost.tensors(), ByteSize.format(onHost.bytes()), onHost.tensors() == 1 ? "lies" : "lie"));
         }
         if (load.verified()) {
             text.append("\nverified: every byte was read back and equals the file");

@@ -31,7 +31,8 @@ public final class Main {
     }
 
     /** Runs the command and gives its exit code. */
-    static int run(CommandContext context, String... args) {
+    static int run(CommandContext raw, String... args) {
+        CommandContext context = raw.inPlainText(args);
         CommandLine line = new CommandLine(new HeadroomCommand())
                 .addSubcommand(new DevicesCommand(context))
                 .addSubcommand(new SelectCommand(context))

@@ -14,6 +14,7 @@ import dev.headroom.memory.model.ModelFile;
 import dev.headroom.memory.model.ModelFileException;
 import dev.headroom.memory.model.ModelFootprint;
 import dev.headroom.memory.model.placement.Placement;
+import dev.headroom.memory.model.placement.PlacementMachine;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -136,7 +137,8 @@ final class PlanCommand implements Callable<Integer> {
             options.onHost(onHost).overhead(onlyHost(candidates) ? Overhead.NONE : Overhead.NEW_CONTEXT);
             ModelFootprint footprint = footprint(file, options);
             Selection selection = Choices.explain(memory, Math.max(1, footprint.totalBytes()), backend, spec);
-            Placement placement = FootprintPlacement.plan(file, footprint.options(), Places.of(memory, selection));
+            Placement placement =
+                    FootprintPlacement.plan(file, footprint.options(), PlacementMachine.of(memory, selection));
             PlanReport report = new PlanReport(
                     file, footprint, backend, selection, placement, learned(file, memory, selection, placement));
             if (json) {

@@ -43,7 +43,7 @@ record SplitLoad(Placement placement, PlacedTensors tensors, GpuDevice main) {
         if (layers.layers().isEmpty() || (selection.chosen().isPresent() && !hostHasAll)) {
             return Optional.empty();
         }
-        PlacementMachine places = Places.of(memory, selection);
+        PlacementMachine places = PlacementMachine.of(memory, selection);
         // A pool grows in blocks, and the rest of a block may be too small for the next tensor.
         long margin =
                 file.tensors().stream().mapToLong(GgufTensor::byteSize).max().orElse(0);

@@ -84,14 +84,14 @@ final class SynthCommand implements Callable<Integer> {
             progress.clear();
         }
         context.out()
-                .println("%s: %s, %d layers, %s, seed %d: %d tensors, %s"
+                .println("%s: %s, %s, %s, seed %d: %s, %s"
                         .formatted(
                                 file,
                                 wanted.name(),
-                                wanted.layers(),
+                                Counted.of(wanted.layers(), "layer"),
                                 type,
                                 seed,
-                                synthesizer.tensors().size(),
+                                Counted.of(synthesizer.tensors().size(), "tensor"),
                                 ByteSize.format(synthesizer.byteSize())));
         return ExitCode.OK;
     }

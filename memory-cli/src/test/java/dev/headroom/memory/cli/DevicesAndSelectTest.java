@@ -3,6 +3,7 @@ package dev.headroom.memory.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.headroom.memory.DeviceClass;
+import dev.headroom.memory.PhysicalId;
 import dev.headroom.memory.sim.FreeFigure;
 import dev.headroom.memory.sim.PhysicalMemory;
 import dev.headroom.memory.sim.SimulatedBackend;
@@ -12,6 +13,7 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class DevicesAndSelectTest {
 
@@ -82,6 +84,90 @@ class DevicesAndSelectTest {
         List<Map<String, Object>> hosts =
                 (List<Map<String, Object>>) backends.get(2).get("devices");
         assertThat(hosts.getFirst()).containsEntry("kind", "host").containsEntry("physicalId", "host");
+    }
+
+    /** One card through three APIs, one of which measures; two that may be one; a CPU in disguise. */
+    private static List<SimulatedBackend> shared() {
+        PhysicalMemory vram = PhysicalMemory.of(
+                PhysicalId.of("GPU-11111111-2222-3333-4444-555555555555", "00000000:65:00.0"), 8 * GIB);
+        vram.occupy(GIB);
+        SimulatedBackend cuda = SimulatedBackend.builder("cuda")
+                .priority(400)
+                .device(SimulatedDevice.builder("Card").memory(vram))
+                .build();
+        SimulatedBackend opencl = SimulatedBackend.builder("opencl")
+                .priority(300)
+                .device(SimulatedDevice.builder("Card")
+                        .memory(PhysicalMemory.of(PhysicalId.ofPci("0000:65:00.0"), 8 * GIB))
+                        .freeFigure(FreeFigure.unknown()))
+                .device(SimulatedDevice.builder("Card")
+                        .memory(PhysicalMemory.of(PhysicalId.unknown(), 2 * GIB))
+                        .freeFigure(FreeFigure.unknown()))
+                .build();
+        SimulatedBackend vulkan = SimulatedBackend.builder("vulkan")
+                .priority(200)
+                .device(SimulatedDevice.builder("Card")
+                        .memory(PhysicalMemory.of(PhysicalId.ofUuid("11111111222233334444555555555555"), 8 * GIB))
+                        .freeFigure(FreeFigure.unknown()))
+                .device(SimulatedDevice.builder("llvmpipe")
+                        .deviceClass(DeviceClass.CPU)
+                        .memory(PhysicalMemory.host(16 * GIB)))
+                .build();
+        return List.of(cuda, opencl, vulkan, SimulatedBackend.host(16 * GIB));
+    }
+
+    @Test
+    void devicesThatShareTheirMemorySaySo() {
+        assertThat(CommandRun.of(shared(), "devices").out().lines())
+                .containsExactly(
+                        "cuda:",
+                        "  cuda:0  Card  discrete  8 GiB total, 7 GiB free (measured: simulated),"
+                                + " perhaps the same memory as opencl:1: the drivers do not tell",
+                        "opencl:",
+                        "  opencl:0  Card  discrete  8 GiB total, 7 GiB free"
+                                + " (derived: simulated, measured by cuda:0), same memory as cuda:0",
+                        "  opencl:1  Card  discrete  2 GiB total, free unknown (unknown: simulated: the driver does not"
+                                + " tell), perhaps the same memory as cuda:0: the drivers do not tell",
+                        "vulkan:",
+                        "  vulkan:0  Card  discrete  8 GiB total, 7 GiB free"
+                                + " (derived: simulated, measured by cuda:0), same memory as cuda:0",
+                        "  vulkan:1  llvmpipe  cpu  16 GiB total, 16 GiB free (measured: simulated),"
+                                + " same memory as cpu:0",
+                        "cpu:",
+                        "  cpu:0  simulated host  host  16 GiB total, 16 GiB free (measured: simulated)",
+                        "recommended: cuda:0 (Card)");
+    }
+
+    @Test
+    @SuppressWarnings("unchecked")
+    void devicesThatShareTheirMemorySaySoInJson() {
+        List<Map<String, Object>> backends = (List<Map<String, Object>>)
+                CommandRun.of(shared(), "devices", "--json").json().get("backends");
+        List<Map<String, Object>> devices = backends.stream()
+                .flatMap(backend -> ((List<Map<String, Object>>) backend.get("devices")).stream())
+                .toList();
+        String card = "uuid:11111111-2222-3333-4444-555555555555";
+        assertThat(devices)
+                .extracting(device -> device.get("domain"))
+                .containsExactly(card, card, "device:opencl:1", card, "host", "host");
+        assertThat(devices)
+                .extracting(device -> device.get("sameMemoryAs"))
+                .containsExactly(
+                        List.of("opencl:0", "vulkan:0"),
+                        List.of("cuda:0", "vulkan:0"),
+                        List.of(),
+                        List.of("cuda:0", "opencl:0"),
+                        List.of("cpu:0"),
+                        List.of("vulkan:1"));
+        assertThat(devices)
+                .extracting(device -> device.get("perhapsSameMemoryAs"))
+                .containsExactly(
+                        List.of("opencl:1"),
+                        List.of("opencl:1"),
+                        List.of("cuda:0", "opencl:0", "vulkan:0"),
+                        List.of("opencl:1"),
+                        List.of(),
+                        List.of());
     }
 
     @Test
@@ -174,6 +260,7 @@ class DevicesAndSelectTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """
             select 1GiB --backend metal   | valid names are
+            select 1GiB --backend opencl  | add the artifact dev.headroom:memory-opencl. Present are [cpu, cuda, vulkan]
             select 1GiB --backend cuda:7  | cuda:0, cuda:1
             select 1GiB --backend cuda:x  | write backend and number
             select 7GB                    | write GiB
@@ -197,6 +284,42 @@ class DevicesAndSelectTest {
         assertThat(run.complaints()).hasSize(2);
         assertThat(run.complaints().getFirst()).startsWith("headroom: ").contains(says);
         assertThat(run.complaints().getLast()).startsWith("usage: headroom");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"cuda", "opencl", "vulkan"})
+    void aBackendThatIsNotThereNamesItsArtifact(String backend) {
+        for (String command : new String[] {"select 1GiB", "load --demo"}) {
+            String[] args = (command + " --backend " + backend).split(" ");
+            CommandRun run = CommandRun.of(List.of(SimulatedBackend.host(GIB)), args);
+            assertThat(run.code()).isEqualTo(ExitCode.USAGE);
+            assertThat(run.complaints().getFirst())
+                    .isEqualTo("headroom: backend '" + backend + "' is not on the class path: add the artifact"
+                            + " dev.headroom:memory-" + backend + ". Present are [cpu]");
+        }
+    }
+
+    /** The answer is JSON or nothing: what a program reads from standard output it can always parse. */
+    @ParameterizedTest
+    @CsvSource({
+        "devices --json, 0, true",
+        "select 900TiB --json, 1, true",
+        "select much --json, 2, false",
+        "select 1GiB --backend opencl --json, 2, false",
+        "plan none.gguf --json, 3, false",
+        "plan --json, 2, false",
+        "load none.gguf --json, 3, false",
+        "load --demo -q --json --backend cuda:1 --no-fallback --limit 1, 1, false",
+        "inspect none.gguf --json, 3, true",
+        "inspect --json, 2, false",
+    })
+    void underJsonStandardOutputHasAnAnswerOrNothing(String args, int code, boolean answer) {
+        CommandRun run = CommandRun.of(machine(), args.split(" "));
+        assertThat(run.code()).as(run.err()).isEqualTo(code);
+        assertThat(run.jsonLines()).hasSize(answer ? 1 : 0);
+        if (!answer) {
+            assertThat(run.complaints().getFirst()).startsWith("headroom: ");
+        }
     }
 
     @Test

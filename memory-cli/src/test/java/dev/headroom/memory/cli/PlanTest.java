@@ -325,7 +325,7 @@ class PlanTest {
         CommandRun run = CommandRun.of(List.of(), "inspect", weights.toString(), config.toString());
         assertThat(run.out().lines())
                 .containsExactly(
-                        "valid    " + weights + ": safetensors, 1 tensors, 2 B",
+                        "valid    " + weights + ": safetensors, 1 tensor, 2 B",
                         "valid    " + config + ": configuration of llama, 2 layers");
         assertThat(run.code()).isZero();
         CommandRun json = CommandRun.of(List.of(), "inspect", "--json", weights.toString());

@@ -294,6 +294,6 @@ public final class ModelFile {
 
     @Override
     public String toString() {
-        return path + ": " + facts.architecture() + " with " + layers() + " layers";
+        return path + ": " + facts.architecture() + " with " + layers() + (layers() == 1 ? " layer" : " layers");
     }
 }

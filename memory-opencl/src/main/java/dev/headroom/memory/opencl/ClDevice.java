@@ -7,12 +7,10 @@ import dev.headroom.memory.MemoryBudget;
 import dev.headroom.memory.PhysicalId;
 import dev.headroom.memory.spi.DriverException;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
-import java.util.UUID;
 import org.jocl.CL;
 import org.jocl.cl_device_id;
 import org.jocl.cl_platform_id;
@@ -151,9 +149,10 @@ record ClDevice(
         return new PhysicalId(uuid, pciAddress(info, extensions), false);
     }
 
-    private static String uuid(ByteBuffer bytes) {
-        ByteBuffer asWritten = bytes.order(ByteOrder.BIG_ENDIAN);
-        return new UUID(asWritten.getLong(), asWritten.getLong()).toString();
+    private static String uuid(ByteBuffer answer) {
+        byte[] bytes = new byte[UUID_BYTES];
+        answer.get(bytes);
+        return PhysicalId.uuidOf(bytes);
     }
 
     private static Optional<String> pciAddress(ClInfo info, Set<String> extensions) {

@@ -42,7 +42,7 @@ final class ClDevices {
         // The count means something only behind a good code.
         if (code == ClError.PLATFORM_NOT_FOUND || (code == ClApi.SUCCESS && count[0] <= 0)) {
             throw new UnavailableException(
-                    "an OpenCL loader, but no driver for it to load (CL_PLATFORM_NOT_FOUND_KHR)",
+                    "there is an OpenCL loader, but no driver for it to load (CL_PLATFORM_NOT_FOUND_KHR)",
                     ClLibrary.INSTALL_HINT);
         }
         if (code == ClApi.SUCCESS) {

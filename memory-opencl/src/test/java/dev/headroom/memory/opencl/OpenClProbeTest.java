@@ -189,7 +189,7 @@ class OpenClProbeTest {
 
     @Test
     void no_driver() {
-        String reason = "an OpenCL loader, but no driver for it to load (CL_PLATFORM_NOT_FOUND_KHR)";
+        String reason = "there is an OpenCL loader, but no driver for it to load (CL_PLATFORM_NOT_FOUND_KHR)";
         assertThat(reason(new FakePlatforms())).isEqualTo(reason);
         assertThat(reason(new FakePlatforms().platform(Device.card()).failing("countPlatforms", -1001)))
                 .isEqualTo(reason);

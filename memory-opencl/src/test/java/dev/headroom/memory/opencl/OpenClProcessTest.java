@@ -55,7 +55,7 @@ class OpenClProcessTest {
         requireLoader();
         Path empty = Files.createDirectory(folder.resolve("vendors"));
         ChildProcess ended = child(Map.of("OCL_ICD_VENDORS", empty.toString()), ChildProcess.ALLOWED, "probe");
-        assertSilentlyUnavailable(ended, "an OpenCL loader, but no driver for it to load");
+        assertSilentlyUnavailable(ended, "there is an OpenCL loader, but no driver for it to load");
     }
 
     @Test
@@ -67,7 +67,7 @@ class OpenClProcessTest {
         Files.writeString(vendors.resolve("gone.icd"), "/nowhere/libgone.so\n");
         Files.writeString(vendors.resolve("empty.icd"), "");
         ChildProcess ended = child(Map.of("OCL_ICD_VENDORS", vendors.toString()), ChildProcess.ALLOWED, "probe");
-        assertSilentlyUnavailable(ended, "an OpenCL loader, but no driver for it to load");
+        assertSilentlyUnavailable(ended, "there is an OpenCL loader, but no driver for it to load");
     }
 
     @Test

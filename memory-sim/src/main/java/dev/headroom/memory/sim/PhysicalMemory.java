@@ -10,18 +10,24 @@ import java.util.UUID;
  */
 public final class PhysicalMemory {
 
+    /** Who holds what; one for all names a memory has. Guarded by itself. */
+    private static final class Books {
+        private long usedBytes;
+        private long touchedBytes;
+        private long competingBytes;
+    }
+
     private final PhysicalId id;
     private final long totalBytes;
-    private long usedBytes;
-    private long touchedBytes;
-    private long competingBytes;
+    private final Books books;
 
-    private PhysicalMemory(PhysicalId id, long totalBytes) {
+    private PhysicalMemory(PhysicalId id, long totalBytes, Books books) {
         if (totalBytes <= 0) {
             throw new IllegalArgumentException("totalBytes is " + totalBytes + ": must be above 0");
         }
         this.id = id;
         this.totalBytes = totalBytes;
+        this.books = books;
     }
 
     /**
@@ -43,7 +49,7 @@ public final class PhysicalMemory {
      * @return the memory
      */
     public static PhysicalMemory of(PhysicalId id, long totalBytes) {
-        return new PhysicalMemory(id, totalBytes);
+        return new PhysicalMemory(id, totalBytes, new Books());
     }
 
     /**
@@ -54,6 +60,16 @@ public final class PhysicalMemory {
      */
     public static PhysicalMemory host(long totalBytes) {
         return of(PhysicalId.ofHost(), totalBytes);
+    }
+
+    /**
+     * The same memory under another name, as an API has it that knows only the UUID of a card, or only its address.
+     *
+     * @param otherId the name
+     * @return the memory; what is taken through one name is taken from all
+     */
+    public PhysicalMemory knownAs(PhysicalId otherId) {
+        return new PhysicalMemory(otherId, totalBytes, books);
     }
 
     /**
@@ -79,8 +95,10 @@ public final class PhysicalMemory {
      *
      * @return bytes
      */
-    public synchronized long usedBytes() {
-        return usedBytes;
+    public long usedBytes() {
+        synchronized (books) {
+            return books.usedBytes;
+        }
     }
 
     /**
@@ -88,8 +106,10 @@ public final class PhysicalMemory {
      *
      * @return bytes
      */
-    public synchronized long competingBytes() {
-        return competingBytes;
+    public long competingBytes() {
+        synchronized (books) {
+            return books.competingBytes;
+        }
     }
 
     /**
@@ -97,8 +117,10 @@ public final class PhysicalMemory {
      *
      * @return bytes, 0 or more
      */
-    public synchronized long freeBytes() {
-        return Math.max(0, totalBytes - usedBytes - competingBytes);
+    public long freeBytes() {
+        synchronized (books) {
+            return Math.max(0, totalBytes - books.usedBytes - books.competingBytes);
+        }
     }
 
     /**
@@ -106,40 +128,53 @@ public final class PhysicalMemory {
      *
      * @param bytes 0 or more
      */
-    public synchronized void occupy(long bytes) {
+    public void occupy(long bytes) {
         if (bytes < 0) {
             throw new IllegalArgumentException("bytes is " + bytes + ": must be 0 or more");
         }
-        competingBytes = bytes;
+        synchronized (books) {
+            books.competingBytes = bytes;
+        }
     }
 
     /** Takes memory if there is enough, or in any case. */
-    synchronized boolean take(long bytes, boolean always) {
-        if (!always && bytes > totalBytes - usedBytes - competingBytes) {
-            return false;
+    boolean take(long bytes, boolean always) {
+        synchronized (books) {
+            if (!always && bytes > totalBytes - books.usedBytes - books.competingBytes) {
+                return false;
+            }
+            books.usedBytes += bytes;
+            return true;
         }
-        usedBytes += bytes;
-        return true;
     }
 
-    synchronized void giveBack(long bytes) {
-        usedBytes -= bytes;
+    void giveBack(long bytes) {
+        synchronized (books) {
+            books.usedBytes -= bytes;
+        }
     }
 
     /** Counts memory that was written for the first time, or (negative) given back. */
-    synchronized void touch(long bytes) {
-        touchedBytes += bytes;
+    void touch(long bytes) {
+        synchronized (books) {
+            books.touchedBytes += bytes;
+        }
     }
 
-    synchronized MemoryBudget budget(FreeFigure figure, String detail) {
+    MemoryBudget budget(FreeFigure figure, String detail) {
         return switch (figure) {
             case FreeFigure.Measured() -> MemoryBudget.measured(totalBytes, freeBytes(), detail);
             case FreeFigure.Unknown() -> MemoryBudget.unknown(totalBytes, detail + ": the driver does not tell");
             case FreeFigure.Lagging() ->
-                MemoryBudget.measured(totalBytes, Math.max(0, totalBytes - touchedBytes - competingBytes), detail)
-                        .withLag();
+                MemoryBudget.measured(totalBytes, untouchedBytes(), detail).withLag();
             case FreeFigure.OffBy(long bytes) -> MemoryBudget.measured(totalBytes, freeBytes() + bytes, detail);
             case FreeFigure.Constant(long bytes) -> MemoryBudget.measured(totalBytes, bytes, detail);
         };
+    }
+
+    private long untouchedBytes() {
+        synchronized (books) {
+            return Math.max(0, totalBytes - books.touchedBytes - books.competingBytes);
+        }
     }
 }

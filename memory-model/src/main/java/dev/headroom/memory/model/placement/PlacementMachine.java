@@ -1,5 +1,7 @@
 package dev.headroom.memory.model.placement;
 
+import dev.headroom.memory.GpuMemory;
+import dev.headroom.memory.Selection;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
@@ -8,7 +10,7 @@ import java.util.stream.Stream;
 
 /**
  * The places there are. Each physical memory must be in it once: of a card that two backends show, one device; of an integrated
- * GPU and the host it shares its memory with, one of the two.
+ * GPU and the host it shares its memory with, one of the two. {@link #of(GpuMemory, Selection)} sees to that.
  *
  * @param devices the devices that compute, in the order {@link SplitMode#SEQUENTIAL} fills them; may be empty
  * @param host the host, if it may be used at all
@@ -24,6 +26,23 @@ public record PlacementMachine(List<PlacementDevice> devices, Optional<Placement
                 throw new IllegalArgumentException("there are two devices " + device.id());
             }
         });
+    }
+
+    /**
+     * The devices a selection judged, each physical memory once, and the host beside them even if it was not asked for.
+     *
+     * <ul>
+     *   <li>Of devices that show the same memory the preferred one stands for all, if its driver answers; else the next.
+     *   <li>A device that lives in the host's memory never stands beside the host. Where there are others, or where its driver
+     *       does not answer, the host is there instead of it; where there are none, it stands for the host too.
+     * </ul>
+     *
+     * @param memory the memory the selection was made with
+     * @param selection what was judged; what is usable is taken from its verdicts
+     * @return the machine; without overhead and margin, as verdicts have their own
+     */
+    public static PlacementMachine of(GpuMemory memory, Selection selection) {
+        return JudgedPlaces.machine(memory, selection);
     }
 
     /**
