@@ -14,6 +14,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.ToLongFunction;
 
 /** The places a model can be laid out over, each physical memory once. */
 final class Places {
@@ -23,9 +24,9 @@ final class Places {
     /**
      * The devices that were judged, the preferred one of each memory, and the host beside them even if it was not asked for.
      * Devices that share the host's memory count only where there are no others; the first of them then stands for the host
-     * too.
+     * too. What was learned counts as overhead of the device.
      */
-    static PlacementMachine of(GpuMemory memory, Selection selection) {
+    static PlacementMachine of(GpuMemory memory, Selection selection, ToLongFunction<GpuDevice> learned) {
         Set<MemoryDomain> seen = new HashSet<>();
         List<PlacementDevice> own = new ArrayList<>();
         List<PlacementDevice> shared = new ArrayList<>();
@@ -36,19 +37,20 @@ final class Places {
             }
             MemoryDomain domain = memory.domain(device.get());
             if (seen.add(domain)) {
-                (domain.host() ? shared : own).add(place(verdict));
+                (domain.host() ? shared : own).add(place(verdict, learned));
             }
         }
         if (own.isEmpty() && !shared.isEmpty()) {
             return new PlacementMachine(shared, Optional.empty());
         }
-        return new PlacementMachine(own, host(memory, selection));
+        return new PlacementMachine(own, host(memory, selection, learned));
     }
 
-    private static Optional<PlacementDevice> host(GpuMemory memory, Selection selection) {
+    private static Optional<PlacementDevice> host(
+            GpuMemory memory, Selection selection, ToLongFunction<GpuDevice> learned) {
         return host(selection)
                 .or(() -> host(memory.explainSelection(selection.requiredBytes())))
-                .map(Places::place);
+                .map(verdict -> place(verdict, learned));
     }
 
     private static Optional<Verdict> host(Selection selection) {
@@ -59,8 +61,9 @@ final class Places {
                 .findFirst();
     }
 
-    private static PlacementDevice place(Verdict verdict) {
+    private static PlacementDevice place(Verdict verdict, ToLongFunction<GpuDevice> learned) {
         return PlacementDevice.of(verdict.target(), verdict.usableBytes())
+                .withOverhead(verdict.device().map(learned::applyAsLong).orElse(0L))
                 .withOccupied(verdict.budget().map(Places::occupied).orElse(0L));
     }
 

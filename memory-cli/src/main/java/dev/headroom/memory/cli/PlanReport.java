@@ -24,8 +24,7 @@ record PlanReport(
         ModelFootprint footprint,
         BackendPreference backend,
         Selection selection,
-        Placement placement,
-        Optional<String> learned) {
+        Placement placement) {
 
     void print(PrintStream out) {
         FootprintOptions options = footprint.options();
@@ -65,7 +64,7 @@ record PlanReport(
         out.println("placement: " + placement.explain());
     }
 
-    /** Those of the footprint, what changes where a plan for a device ends up on the host, and what loads have taught. */
+    /** Those of the footprint, and what changes where a plan for a device ends up on the host. */
     private List<String> remarks() {
         List<String> remarks = new ArrayList<>(footprint.remarks());
         boolean onHost = selection.chosen().map(GpuDevice::deviceClass).equals(Optional.of(DeviceClass.HOST));
@@ -73,7 +72,6 @@ record PlanReport(
             remarks.add("on the host, what lies in host memory comes on top of the total: "
                     + ByteSize.format(footprint.hostTotalBytes()) + "; --backend cpu counts it all as one");
         }
-        learned.ifPresent(remarks::add);
         return remarks;
     }
 
@@ -142,6 +140,7 @@ record PlanReport(
         json.writeNumberProperty("outputBytes", footprint.bytes(Kind.OUTPUT));
         json.writeNumberProperty("overheadBytes", footprint.bytes(Kind.OVERHEAD));
         json.writeNumberProperty("marginBytes", footprint.bytes(Kind.MARGIN));
+        json.writeNumberProperty("learnedBytes", footprint.bytes(Kind.LEARNED));
         json.writeNumberProperty("totalBytes", footprint.totalBytes());
         json.writeNumberProperty("hostTotalBytes", footprint.hostTotalBytes());
         Json.array(json, "terms", footprint.terms(), term -> {

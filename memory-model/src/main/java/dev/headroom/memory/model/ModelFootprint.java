@@ -4,6 +4,7 @@ import dev.headroom.memory.model.FootprintOptions.LatentCache;
 import dev.headroom.memory.model.FootprintOptions.Overhead;
 import dev.headroom.memory.model.FootprintTerm.Certainty;
 import dev.headroom.memory.model.FootprintTerm.Kind;
+import dev.headroom.memory.model.calibration.Correction;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -237,6 +238,25 @@ public final class ModelFootprint {
         return percent == 100
                 ? bytes
                 : Saturated.plus(Saturated.times(bytes / 100, percent), bytes % 100 * percent / 100);
+    }
+
+    /**
+     * This footprint with what earlier loads have taught, as a term of its own in the total.
+     *
+     * @param correction what was learned for the device in question
+     * @return a copy, in which it stands for anything learned before
+     */
+    public ModelFootprint withLearned(Correction correction) {
+        List<FootprintTerm> more = new ArrayList<>(terms);
+        more.removeIf(term -> term.kind() == Kind.LEARNED);
+        more.add(new FootprintTerm(
+                Kind.LEARNED,
+                correction.bytes(),
+                correction.lowBytes(),
+                correction.highBytes(),
+                Certainty.GUESSED,
+                correction.reason()));
+        return new ModelFootprint(options, contextLength, gpuLayers, more, layers, remarks);
     }
 
     /**
