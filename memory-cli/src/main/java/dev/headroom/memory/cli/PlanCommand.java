@@ -90,6 +90,9 @@ final class PlanCommand implements Callable<Integer> {
     @Option(names = "--swa-full", description = "Window layers hold the whole context.")
     private boolean fullWindows;
 
+    @Option(names = "--kv-unified", description = "All sequences share one cache; each has its own unless given.")
+    private boolean unifiedCache;
+
     @Option(
             names = "--gpu-layers",
             paramLabel = "N",
@@ -181,6 +184,7 @@ final class PlanCommand implements Callable<Integer> {
                 .kvTypes(keyType.orElse(both), valueType.orElse(both))
                 .flashAttention(flashAttention == Switch.ON)
                 .fullWindows(fullWindows)
+                .unifiedCache(unifiedCache)
                 .latentCache(latentCache);
         contextLength.ifPresent(options::contextLength);
         gpuLayers.ifPresent(options::gpuLayers);

@@ -46,7 +46,8 @@ record PlanReport(
                         options.keyType().label().toLowerCase(Locale.ROOT),
                         options.valueType().label().toLowerCase(Locale.ROOT),
                         options.flashAttention() ? "on" : "off",
-                        options.fullWindows() ? ", full windows" : "",
+                        (options.fullWindows() ? ", full windows" : "")
+                                + (options.unifiedCache() ? ", one cache for all" : ""),
                         footprint.gpuLayers() > model.layers()
                                 ? "everything on the device"
                                 : footprint.gpuLayers() + " layers on the device"));
@@ -119,6 +120,7 @@ record PlanReport(
         json.writeStringProperty("vType", options.valueType().label().toLowerCase(Locale.ROOT));
         json.writeStringProperty("flashAttention", options.flashAttention() ? "on" : "off");
         json.writeBooleanProperty("swaFull", options.fullWindows());
+        json.writeBooleanProperty("kvUnified", options.unifiedCache());
         json.writeNumberProperty("gpuLayers", footprint.gpuLayers());
         json.writeStringProperty(
                 "mla",

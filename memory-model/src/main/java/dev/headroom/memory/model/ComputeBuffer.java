@@ -47,7 +47,7 @@ record ComputeBuffer(long bytes, long lowBytes, long highBytes, long hostBytes) 
                 Saturated.plus(widest, copied),
                 least,
                 withAlignment(Saturated.plus(most, copied)),
-                Saturated.plus(values(Saturated.times(cache.cells(), options.sequences()), ubatch), embedding));
+                Saturated.plus(values(cache.allCells(), ubatch), embedding));
     }
 
     private static long withAlignment(long bytes) {

@@ -79,6 +79,8 @@ final class GgufFacts {
         long cached = cachedLayers();
         long state = stateValues(embedding);
         long interval = optional("full_attention_interval").orElse(ArchitectureRule.FULL_ATTENTION_INTERVAL);
+        List<Long> statedRecurrent = perLayer("attention.recurrent_layers").orElse(null);
+        long drafts = bounded("nextn_predict_layers", 0, layerCount).orElse(0);
         List<Long> feedForward = perLayer("feed_forward_length").orElse(null);
         boolean anyHeads = false;
         boolean attends = false;
@@ -89,7 +91,11 @@ final class GgufFacts {
             long kv = headsKv == null ? 0 : headsKv.get(i);
             boolean recurrent = switch (rule.recurrent()) {
                 case ALL, ALL_BESIDE_ATTENTION -> true;
-                case BETWEEN_FULL -> interval > 0 && (i + 1) % interval != 0;
+                // Draft heads behind the model attend in full, and in a cache of their own.
+                case BETWEEN_FULL ->
+                    statedRecurrent != null
+                            ? statedRecurrent.get(i) != 0
+                            : interval > 0 && i < layerCount - drafts && (i + 1) % interval != 0;
                 case WITHOUT_KV_HEADS -> kv == 0;
                 case WITHOUT_KV_HEADS_AND_FEED_FORWARD -> kv == 0 && (feedForward == null || feedForward.get(i) == 0);
                 // An unknown hybrid: it has the numbers of a state, and layers that do not attend.

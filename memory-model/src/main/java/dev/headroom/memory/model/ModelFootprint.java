@@ -1,5 +1,6 @@
 package dev.headroom.memory.model;
 
+import dev.headroom.memory.ByteSize;
 import dev.headroom.memory.model.FootprintOptions.LatentCache;
 import dev.headroom.memory.model.FootprintOptions.Overhead;
 import dev.headroom.memory.model.FootprintTerm.Certainty;
@@ -111,7 +112,7 @@ public final class ModelFootprint {
                 options.marginBytes(),
                 options.marginBytes() == 0 ? "none here: devices are judged with a margin of their own" : "as asked"));
         return new ModelFootprint(
-                options, context, gpuLayers, terms, layers, remarks(facts, options, context, trained));
+                options, context, gpuLayers, terms, layers, remarks(facts, options, context, trained, cache));
     }
 
     private static void addWeights(List<FootprintTerm> terms, WeightFacts weights, long gpuLayers, boolean onHost) {
@@ -219,7 +220,8 @@ public final class ModelFootprint {
                 "a driver's context and kernels; nothing where a context is open already"));
     }
 
-    private static List<String> remarks(ModelFacts facts, FootprintOptions options, long context, long trained) {
+    private static List<String> remarks(
+            ModelFacts facts, FootprintOptions options, long context, long trained, KvCache cache) {
         List<String> remarks = new ArrayList<>();
         if (!facts.known()) {
             remarks.add("unknown architecture " + ModelFileException.quote(facts.architecture())
@@ -230,6 +232,10 @@ public final class ModelFootprint {
         }
         if (facts.hasWindows() && options.fullWindows()) {
             remarks.add("window layers hold the whole context, as asked");
+        }
+        if (cache.widestValues() > 0) {
+            remarks.add("without flash attention, engines after mid-2025 make the values of all layers as wide as the"
+                    + " widest: up to " + ByteSize.format(cache.widestValues()) + " more");
         }
         return remarks;
     }
