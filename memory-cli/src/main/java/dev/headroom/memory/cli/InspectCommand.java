@@ -57,7 +57,7 @@ final class InspectCommand implements Callable<Integer> {
                 ModelFile file = ModelFile.read(path);
                 return new Contents(
                         format.get().label(),
-                        "configuration of " + file.architecture() + ", " + file.layers() + " layers",
+                        "configuration of " + file.architecture() + ", " + PlanReport.layers(file.layers()),
                         OptionalLong.empty(),
                         OptionalLong.empty());
             }

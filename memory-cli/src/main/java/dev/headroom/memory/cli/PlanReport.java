@@ -28,12 +28,12 @@ record PlanReport(
 
     void print(PrintStream out) {
         FootprintOptions options = footprint.options();
-        out.println("%s: %s, %s, %d layers%s"
+        out.println("%s: %s, %s, %s%s"
                 .formatted(
                         model.path(),
                         model.format().label(),
                         model.architecture(),
-                        model.layers(),
+                        layers(model.layers()),
                         model.parameters().isPresent()
                                 ? ", " + model.parameters().getAsLong() + " parameters"
                                 : ""));
@@ -50,7 +50,7 @@ record PlanReport(
                                 + (options.unifiedCache() ? ", one cache for all" : ""),
                         footprint.gpuLayers() > model.layers()
                                 ? "everything on the device"
-                                : footprint.gpuLayers() + " layers on the device"));
+                                : layers(footprint.gpuLayers()) + " on the device"));
         out.println();
         footprint.terms().stream().filter(term -> !term.kind().onHost()).forEach(term -> print(out, term));
         out.println("%-14s %12s  the high ends together".formatted("total", ByteSize.format(footprint.totalBytes())));
@@ -74,6 +74,11 @@ record PlanReport(
                     + ByteSize.format(footprint.hostTotalBytes()) + "; --backend cpu counts it all as one");
         }
         return remarks;
+    }
+
+    /** A number of layers in words. */
+    static String layers(long count) {
+        return count == 1 ? "1 layer" : count + " layers";
     }
 
     private static void print(PrintStream out, FootprintTerm term) {

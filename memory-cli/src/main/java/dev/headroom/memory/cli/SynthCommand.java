@@ -84,11 +84,11 @@ final class SynthCommand implements Callable<Integer> {
             progress.clear();
         }
         context.out()
-                .println("%s: %s, %d layers, %s, seed %d: %d tensors, %s"
+                .println("%s: %s, %s, %s, seed %d: %d tensors, %s"
                         .formatted(
                                 file,
                                 wanted.name(),
-                                wanted.layers(),
+                                PlanReport.layers(wanted.layers()),
                                 type,
                                 seed,
                                 synthesizer.tensors().size(),

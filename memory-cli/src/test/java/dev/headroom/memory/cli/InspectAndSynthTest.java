@@ -131,7 +131,7 @@ class InspectAndSynthTest {
         CommandRun first = run(args);
         assertThat(first.code()).as(first.err()).isZero();
         assertThat(first.out().lines())
-                .containsExactly(path + ": tinyllama-1.1b, 1 layers, Q4_0, seed 7: 12 tensors, "
+                .containsExactly(path + ": tinyllama-1.1b, 1 layer, Q4_0, seed 7: 12 tensors, "
                         + ByteSize.format(Files.size(path)));
         assertThat(first.complaints()).last().asString().startsWith("writing 100 %");
         Path kept = folder.resolve("kept.gguf");

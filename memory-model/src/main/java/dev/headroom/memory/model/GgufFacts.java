@@ -85,7 +85,7 @@ final class GgufFacts {
         boolean anyHeads = false;
         boolean attends = false;
         List<LayerFacts> layers = new ArrayList<>();
-        LayerFacts last = null;
+        LayerFacts[] lasts = new LayerFacts[4];
         for (int i = 0; i < layerCount; i++) {
             long own = heads == null ? 0 : heads.get(i);
             long kv = headsKv == null ? 0 : headsKv.get(i);
@@ -120,14 +120,20 @@ final class GgufFacts {
                 // Counted only where someone asks for the cache that older engines kept.
                 cache = LayerFacts.Cache.FULL;
             }
-            LayerFacts layer = new LayerFacts(
-                    cache,
-                    own,
-                    kv,
-                    attention ? headLength("key_length", windowed[i], embedding, own) : 0,
-                    attention ? headLength("value_length", windowed[i], embedding, own) : 0,
-                    recurrent ? state : 0);
-            last = layer.equals(last) ? last : layer;
+            // Layers that are alike share their facts, so that thousands cost no more than one of each kind.
+            int kind = (windowed[i] ? 1 : 0) + (attention ? 2 : 0);
+            LayerFacts last = lasts[kind];
+            long stateValues = recurrent ? state : 0;
+            if (last == null || !last.is(cache, own, kv, stateValues)) {
+                last = new LayerFacts(
+                        cache,
+                        own,
+                        kv,
+                        attention ? headLength("key_length", windowed[i], embedding, own) : 0,
+                        attention ? headLength("value_length", windowed[i], embedding, own) : 0,
+                        stateValues);
+                lasts[kind] = last;
+            }
             layers.add(last);
         }
         if (!attends && rule.recurrent() != Recurrent.ALL) {

@@ -7,6 +7,7 @@ import dev.headroom.memory.model.FootprintTerm.Certainty;
 import dev.headroom.memory.model.FootprintTerm.Kind;
 import dev.headroom.memory.model.calibration.Correction;
 import java.util.ArrayList;
+import java.util.IdentityHashMap;
 import java.util.List;
 
 /**
@@ -76,16 +77,20 @@ public final class ModelFootprint {
         addWeights(terms, weights, gpuLayers, options.onHost());
 
         List<Layer> layers = new ArrayList<>();
-        Layer last = null;
+        IdentityHashMap<LayerFacts, Layer> known = new IdentityHashMap<>();
         long kv = 0;
         long hostKv = 0;
         long state = 0;
         long hostState = 0;
         for (int i = 0; i < count; i++) {
             LayerFacts own = facts.layers().get(i);
-            Layer layer = new Layer(weights.layers()[i], cache.bytes(own), cache.stateBytes(own));
-            last = layer.equals(last) ? last : layer;
-            layers.add(last);
+            // Thousands of layers that are alike cost what one does.
+            Layer layer = known.get(own);
+            if (layer == null || layer.weightBytes() != weights.layers()[i]) {
+                layer = new Layer(weights.layers()[i], cache.bytes(own), cache.stateBytes(own));
+                known.put(own, layer);
+            }
+            layers.add(layer);
             if (i >= weights.firstOnDevice(gpuLayers)) {
                 kv = Saturated.plus(kv, layer.kvCacheBytes());
                 state = Saturated.plus(state, layer.stateBytes());
