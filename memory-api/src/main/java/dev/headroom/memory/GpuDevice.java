@@ -15,6 +15,8 @@ import java.util.OptionalLong;
  * @param unifiedMemory      whether it shares its memory with the host
  * @param maxAllocationBytes the largest single allocation in bytes, where the driver has such a limit
  * @param computeCapability  the vendor's capability version, such as {@code 9.0}
+ * @param driverVersion      the version of its driver as that writes it, such as {@code 550.54.15}; of the host, the
+ *                           operating system
  */
 public record GpuDevice(
         String backend,
@@ -24,7 +26,8 @@ public record GpuDevice(
         PhysicalId physicalId,
         boolean unifiedMemory,
         OptionalLong maxAllocationBytes,
-        Optional<String> computeCapability) {
+        Optional<String> computeCapability,
+        Optional<String> driverVersion) {
 
     /** Checks that the device can be named. */
     public GpuDevice {
@@ -42,6 +45,40 @@ public record GpuDevice(
         Objects.requireNonNull(deviceClass, "deviceClass");
         Objects.requireNonNull(physicalId, "physicalId");
         Objects.requireNonNull(computeCapability, "computeCapability");
+        Objects.requireNonNull(driverVersion, "driverVersion");
+    }
+
+    /**
+     * A device whose driver does not tell its version.
+     *
+     * @param backend            the backend's name, such as {@code cuda}
+     * @param index              the position within the backend, from 0
+     * @param name               the name its driver gives it
+     * @param deviceClass        what sort of device it is
+     * @param physicalId         which hardware it is
+     * @param unifiedMemory      whether it shares its memory with the host
+     * @param maxAllocationBytes the largest single allocation in bytes, where the driver has such a limit
+     * @param computeCapability  the vendor's capability version, such as {@code 9.0}
+     */
+    public GpuDevice(
+            String backend,
+            int index,
+            String name,
+            DeviceClass deviceClass,
+            PhysicalId physicalId,
+            boolean unifiedMemory,
+            OptionalLong maxAllocationBytes,
+            Optional<String> computeCapability) {
+        this(
+                backend,
+                index,
+                name,
+                deviceClass,
+                physicalId,
+                unifiedMemory,
+                maxAllocationBytes,
+                computeCapability,
+                Optional.empty());
     }
 
     /**
@@ -75,7 +112,8 @@ public record GpuDevice(
                 physicalId,
                 unifiedMemory,
                 OptionalLong.of(bytes),
-                computeCapability);
+                computeCapability,
+                driverVersion);
     }
 
     /**
@@ -86,7 +124,34 @@ public record GpuDevice(
      */
     public GpuDevice withComputeCapability(String version) {
         return new GpuDevice(
-                backend, index, name, deviceClass, physicalId, unifiedMemory, maxAllocationBytes, Optional.of(version));
+                backend,
+                index,
+                name,
+                deviceClass,
+                physicalId,
+                unifiedMemory,
+                maxAllocationBytes,
+                Optional.of(version),
+                driverVersion);
+    }
+
+    /**
+     * This device with the version of its driver. What was learned from loads under one version is not held true for another.
+     *
+     * @param version the version as the driver writes it, such as {@code 550.54.15}
+     * @return a copy with the version
+     */
+    public GpuDevice withDriverVersion(String version) {
+        return new GpuDevice(
+                backend,
+                index,
+                name,
+                deviceClass,
+                physicalId,
+                unifiedMemory,
+                maxAllocationBytes,
+                computeCapability,
+                Optional.of(version));
     }
 
     /**

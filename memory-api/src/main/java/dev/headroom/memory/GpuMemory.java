@@ -26,6 +26,7 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.LongSupplier;
 import java.util.function.Supplier;
+import java.util.function.ToLongFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -254,6 +255,40 @@ public final class GpuMemory implements AutoCloseable {
         }
         BackendSelector.Choice choice = selector.choose(bytes, preference, this::room);
         return new Selection(this, bytes, preference, choice.verdicts(), choice.chosen(), null);
+    }
+
+    /**
+     * Judges every device a preference allows, where the same thing needs more on one device than on another. Never throws for
+     * want of room.
+     *
+     * @param bytes      what is needed wherever it lies, above 0
+     * @param preference which devices may be chosen
+     * @param extraBytes what is needed besides on a device, 0 or more; asked once for each device. Must not use this object
+     * @return the selection, possibly without a device; what it requires is what the device chosen needs, or else the first
+     * @throws IllegalArgumentException if the preference names a backend or device there is not, or extra bytes are below 0
+     */
+    public Selection explainSelection(long bytes, BackendPreference preference, ToLongFunction<GpuDevice> extraBytes) {
+        Objects.requireNonNull(extraBytes, "extraBytes");
+        requireOpen();
+        requirePositive(bytes);
+        if (catalog.statuses().isEmpty()) {
+            return new Selection(this, bytes, preference, List.of(), Optional.empty(), NO_BACKEND);
+        }
+        BackendSelector.Choice choice =
+                selector.choose(bytes, preference, this::room, device -> total(bytes, extraBytes.applyAsLong(device)));
+        long required = choice.verdicts().stream()
+                .filter(verdict -> choice.chosen().isEmpty() || choice.chosen().equals(verdict.device()))
+                .mapToLong(Verdict::requiredBytes)
+                .findFirst()
+                .orElse(bytes);
+        return new Selection(this, required, preference, choice.verdicts(), choice.chosen(), null);
+    }
+
+    private static long total(long bytes, long extraBytes) {
+        if (extraBytes < 0) {
+            throw new IllegalArgumentException("extraBytes is " + extraBytes + ": must be 0 or more");
+        }
+        return extraBytes > Long.MAX_VALUE - bytes ? Long.MAX_VALUE : bytes + extraBytes;
     }
 
     /**

@@ -39,6 +39,16 @@ class GpuDeviceTest {
         assertThat(told.maxAllocationBytes()).hasValue(1);
         assertThat(told.computeCapability()).contains("9.0");
         assertThat(told.withMaxAllocationBytes(2).computeCapability()).contains("9.0");
+        assertThat(told.driverVersion()).isEmpty();
+        GpuDevice versioned = told.withDriverVersion("550.54.15");
+        assertThat(versioned.driverVersion()).contains("550.54.15");
+        assertThat(versioned
+                        .withMaxAllocationBytes(2)
+                        .withComputeCapability("9.1")
+                        .driverVersion())
+                .contains("550.54.15");
+        assertThat(versioned.computeCapability()).contains("9.0");
+        assertThat(versioned.maxAllocationBytes()).hasValue(1);
         assertThat(told.id()).isEqualTo(CARD.id());
         assertThat(told.physicalId()).isEqualTo(CARD.physicalId());
     }

@@ -32,6 +32,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
+import java.util.function.ToLongFunction;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
@@ -109,6 +110,7 @@ class NullArgumentsTest {
             Arena.ofAuto().allocate(1),
             CompletableFuture.completedFuture(null),
             (LongSupplier) () -> 1,
+            (ToLongFunction<Object>) of -> 1,
             GenericMemoryPool.of(memory.config(), (Object dropped) -> {}),
             new GenericMemoryPool.Pooled<>("pooled", 1),
             (Consumer<Object>) dropped -> {},

@@ -456,4 +456,27 @@ class SelectionTest {
                 .device()
                 .id();
     }
+
+    /** One card needs more for the same thing, and so the other one gets it. */
+    @Test
+    void eachDeviceIsJudgedByWhatItNeeds() {
+        try (GpuMemory memory = open(
+                whole(), backend("cuda", card("small", GIB), card("large", 2 * GIB)), SimulatedBackend.host(4 * GIB))) {
+            assertThat(memory.explainSelection(GIB).chosen().orElseThrow().id()).isEqualTo("cuda:0");
+            Selection careful = memory.explainSelection(
+                    GIB, BackendPreference.auto(), device -> device.name().equals("small") ? 1 : MIB);
+            assertThat(careful.chosen().orElseThrow().id()).isEqualTo("cuda:1");
+            assertThat(careful.requiredBytes()).isEqualTo(GIB + MIB);
+            assertThat(careful.verdicts().getFirst().requiredBytes()).isEqualTo(GIB + 1);
+            assertThat(careful.verdicts().getFirst().shortBytes()).isEqualTo(1);
+            assertThat(careful.explain()).startsWith("1.00 GiB go to cuda:1 (large)");
+            Selection none =
+                    memory.explainSelection(GIB, BackendPreference.auto(), device -> Long.MAX_VALUE - device.index());
+            assertThat(none.chosen()).isEmpty();
+            assertThat(none.requiredBytes()).isEqualTo(Long.MAX_VALUE);
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> memory.explainSelection(GIB, BackendPreference.auto(), _ -> -1))
+                    .withMessage("extraBytes is -1: must be 0 or more");
+        }
+    }
 }

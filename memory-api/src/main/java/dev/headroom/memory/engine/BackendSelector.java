@@ -18,6 +18,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.LongFunction;
+import java.util.function.ToLongFunction;
 import java.util.stream.Collectors;
 
 /**
@@ -164,11 +165,25 @@ public final class BackendSelector {
      * @throws IllegalArgumentException if the preference names no backend or device there is
      */
     public Choice choose(long bytes, BackendPreference preference, Rooms rooms) {
+        return choose(bytes, preference, rooms, _ -> bytes);
+    }
+
+    /**
+     * Judges every device a preference allows, each by bytes of its own.
+     *
+     * @param bytes      what has to fit as far as no device is concerned
+     * @param preference which devices may be chosen
+     * @param rooms      how much may be taken
+     * @param needs      what has to fit on a device
+     * @return the verdicts and the choice
+     * @throws IllegalArgumentException if the preference names no backend or device there is
+     */
+    public Choice choose(long bytes, BackendPreference preference, Rooms rooms, ToLongFunction<GpuDevice> needs) {
         requireKnown(preference);
         List<Verdict> verdicts = new ArrayList<>();
         for (GpuDevice device : preferred()) {
             if (preference.allows(device)) {
-                verdicts.add(judge(bytes, device, rooms));
+                verdicts.add(judge(needs.applyAsLong(device), device, rooms));
             }
         }
         Optional<GpuDevice> chosen =

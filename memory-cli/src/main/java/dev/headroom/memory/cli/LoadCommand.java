@@ -3,7 +3,7 @@ package dev.headroom.memory.cli;
 import dev.headroom.memory.AllocationTooLargeException;
 import dev.headroom.memory.BackendPreference;
 import dev.headroom.memory.ByteSize;
-import dev.headroom.memory.DeviceBuffer;
+import dev.headroom.memory.DeviceClass;
 import dev.headroom.memory.DeviceOutOfMemoryException;
 import dev.headroom.memory.GpuDevice;
 import dev.headroom.memory.GpuMemory;
@@ -18,6 +18,8 @@ import dev.headroom.memory.model.LoadProgress;
 import dev.headroom.memory.model.LoadedModel;
 import dev.headroom.memory.model.ModelFileException;
 import dev.headroom.memory.model.ModelLoader;
+import dev.headroom.memory.model.calibration.Calibration;
+import dev.headroom.memory.model.calibration.Correction;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.nio.channels.ClosedByInterruptException;
@@ -132,21 +134,30 @@ final class LoadCommand implements Callable<Integer> {
                 .formatted(path, Counted.of(file.tensors().size(), "tensor"), ByteSize.format(file.tensorBytes())));
         // A file without tensors needs nothing, but a device all the same.
         long bytes = Math.max(1, file.tensorBytes());
-        Selection selection = Choices.explain(memory, bytes, backend, spec);
+        LearnedBytes loads = LearnedBytes.of(
+                source.demo ? Calibration.off() : context.calibration().get(), file);
+        Selection selection = select(memory, bytes, loads);
         // A limit asks to see what happens when one device is full.
-        Optional<SplitLoad> split =
-                limit.isPresent() ? Optional.empty() : SplitLoad.find(memory, file, selection, !noFallback);
+        Optional<SplitLoad> split = limit.isPresent()
+                ? Optional.empty()
+                : SplitLoad.find(memory, file, selection, device -> loads.highBytes(device, bytes), !noFallback);
         Optional<GpuDevice> device =
                 split.map(SplitLoad::main).or(() -> target(file).choose(selection));
         if (device.isEmpty()) {
             return refuse(selection, "no device has room for " + path);
         }
         note(LoadCures.inOptions(describe(selection, device.get(), split)));
+        Optional<Correction> learned = split.isPresent() ? Optional.empty() : loads.correction(device.get(), bytes);
+        learned.ifPresent(correction -> note(ByteSize.format(bytes + correction.highBytes()) + " predicted on "
+                + device.get() + ": " + correction.reason()));
         LoadReport report;
         Optional<PoolReport> poolReport;
         try (LoadedModel model = load(memory, file, device.get(), split)) {
-            report = LoadReport.of(model, split.map(SplitLoad::placement));
-            learn(model);
+            report = LoadReport.of(model, split.map(SplitLoad::placement), learned);
+            // A limit makes a pool take what it may, and not what it would.
+            if (limit.isEmpty()) {
+                loads.note(model, split.isPresent());
+            }
             poolReport = reportTarget.map(_ -> model.pool().report());
         } catch (DeviceOutOfMemoryException | AllocationTooLargeException e) {
             return refuse(selection, String.valueOf(e.getMessage()));
@@ -158,21 +169,21 @@ final class LoadCommand implements Callable<Integer> {
         return ExitCode.OK;
     }
 
-    /** Only of a real model that lies on one device as a whole. */
-    private void learn(LoadedModel model) {
-        boolean whole = model.buffers().values().stream()
-                .allMatch(buffer -> buffer.asGpu()
-                        .or(buffer::asCpu)
-                        .map(DeviceBuffer::pool)
-                        .filter(model.pool()::equals)
-                        .isPresent());
-        if (whole && !source.demo) {
-            new LearnedBytes(context.calibration().get())
-                    .note(
-                            model.file(),
-                            model.pool().device(),
-                            model.pool().stats().totalAllocatedBytes());
+    /** What was learned says which device is better. It never sends to the host what a device has room for as it is. */
+    private Selection select(GpuMemory memory, long bytes, LearnedBytes loads) {
+        Selection careful = Choices.explain(memory, bytes, device -> loads.highBytes(device, bytes), backend, spec);
+        if (onDevice(careful)) {
+            return careful;
         }
+        Selection plain = Choices.explain(memory, bytes, backend, spec);
+        return onDevice(plain) || careful.chosen().isEmpty() ? plain : careful;
+    }
+
+    private static boolean onDevice(Selection selection) {
+        return selection
+                .chosen()
+                .filter(device -> device.deviceClass() != DeviceClass.HOST)
+                .isPresent();
     }
 
     private static String describe(Selection selection, GpuDevice device, Optional<SplitLoad> split) {

@@ -7,6 +7,7 @@ import dev.headroom.memory.GpuDevice;
 import dev.headroom.memory.MemoryStats;
 import dev.headroom.memory.model.LoadStats;
 import dev.headroom.memory.model.LoadedModel;
+import dev.headroom.memory.model.calibration.Correction;
 import dev.headroom.memory.model.placement.Placement;
 import java.util.LinkedHashMap;
 import java.util.Locale;
@@ -22,13 +23,15 @@ import tools.jackson.core.JsonGenerator;
  * @param pool      the figures of its pool while the model was loaded
  * @param places    what lies on each device, in the order of the file
  * @param placement the split that was carried out, if there was one
+ * @param learned   what earlier loads taught about this one, if it was on one device
  */
 record LoadReport(
         GpuDevice device,
         LoadStats load,
         MemoryStats pool,
         Map<GpuDevice, Place> places,
-        Optional<Placement> placement) {
+        Optional<Placement> placement,
+        Optional<Correction> learned) {
 
     /** What lies on one device. */
     record Place(int tensors, long bytes) {
@@ -37,14 +40,14 @@ record LoadReport(
         }
     }
 
-    static LoadReport of(LoadedModel model, Optional<Placement> placement) {
+    static LoadReport of(LoadedModel model, Optional<Placement> placement, Optional<Correction> learned) {
         Map<GpuDevice, Place> places = new LinkedHashMap<>();
         for (FallbackBuffer buffer : model.buffers().values()) {
             GpuDevice device =
                     buffer.asGpu().or(buffer::asCpu).orElseThrow().pool().device();
             places.merge(device, new Place(1, buffer.byteSize()), Place::plus);
         }
-        return new LoadReport(model.pool().device(), model.stats(), model.pool().stats(), places, placement);
+        return new LoadReport(model.pool().device(), model.stats(), model.pool().stats(), places, placement, learned);
     }
 
     /** What the host took because devices were full: by plan, or when they turned out to be. */
@@ -105,6 +108,13 @@ record LoadReport(
         });
         json.writeName("placement");
         json.writeRawValue(placement.map(Placement::toJson).orElse("null"));
+        Json.object(json, "learned", learned, correction -> {
+            json.writeNumberProperty("bytes", correction.bytes());
+            json.writeNumberProperty("lowBytes", correction.lowBytes());
+            json.writeNumberProperty("highBytes", correction.highBytes());
+            json.writeNumberProperty("loads", correction.measurements());
+            json.writeStringProperty("reason", correction.reason());
+        });
         json.writeObjectPropertyStart("stats");
         json.writeNumberProperty("totalAllocatedBytes", pool.totalAllocatedBytes());
         json.writeNumberProperty("inUseBytes", pool.inUseBytes());

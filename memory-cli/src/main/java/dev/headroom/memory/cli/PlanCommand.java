@@ -10,6 +10,7 @@ import dev.headroom.memory.model.FootprintOptions;
 import dev.headroom.memory.model.FootprintOptions.LatentCache;
 import dev.headroom.memory.model.FootprintOptions.Overhead;
 import dev.headroom.memory.model.FootprintPlacement;
+import dev.headroom.memory.model.FootprintTerm.Kind;
 import dev.headroom.memory.model.ModelFile;
 import dev.headroom.memory.model.ModelFileException;
 import dev.headroom.memory.model.ModelFootprint;
@@ -19,6 +20,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.function.ToLongFunction;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Mixin;
@@ -89,6 +91,9 @@ final class PlanCommand implements Callable<Integer> {
     @Option(names = "--swa-full", description = "Window layers hold the whole context.")
     private boolean fullWindows;
 
+    @Option(names = "--kv-unified", description = "All sequences share one cache; each has its own unless given.")
+    private boolean unifiedCache;
+
     @Option(
             names = "--gpu-layers",
             paramLabel = "N",
@@ -135,12 +140,17 @@ final class PlanCommand implements Callable<Integer> {
             // A backend that was asked for and is the host has one memory for all; other hosts are only a last resort.
             boolean onHost = !backend.isAuto() && onlyHost(candidates);
             options.onHost(onHost).overhead(onlyHost(candidates) ? Overhead.NONE : Overhead.NEW_CONTEXT);
-            ModelFootprint footprint = footprint(file, options);
-            Selection selection = Choices.explain(memory, Math.max(1, footprint.totalBytes()), backend, spec);
+            ModelFootprint plain = footprint(file, options);
+            LearnedBytes loads = LearnedBytes.of(context.calibration().get(), file);
+            ToLongFunction<GpuDevice> learned = device -> loads.highBytes(device, plain.bytes(Kind.WEIGHTS));
+            Selection selection = Choices.explain(memory, Math.max(1, plain.totalBytes()), learned, backend, spec);
+            ModelFootprint footprint = judged(selection)
+                    .flatMap(device -> loads.correction(device, plain.bytes(Kind.WEIGHTS)))
+                    .map(plain::withLearned)
+                    .orElse(plain);
             Placement placement =
-                    FootprintPlacement.plan(file, footprint.options(), PlacementMachine.of(memory, selection));
-            PlanReport report = new PlanReport(
-                    file, footprint, backend, selection, placement, learned(file, memory, selection, placement));
+                    FootprintPlacement.plan(file, footprint.options(), PlacementMachine.of(memory, selection, learned));
+            PlanReport report = new PlanReport(file, footprint, backend, selection, placement);
             if (json) {
                 context.out().println(Json.object(report::write));
             } else {
@@ -150,15 +160,13 @@ final class PlanCommand implements Callable<Integer> {
         }
     }
 
-    /** About the device the model goes to: the one it fits on as a whole, or the first of several. */
-    private Optional<String> learned(ModelFile file, GpuMemory memory, Selection selection, Placement placement) {
-        Optional<GpuDevice> device = selection
+    /** The device whose need is the selection's: the one chosen, or else the first. */
+    private static Optional<GpuDevice> judged(Selection selection) {
+        return selection
                 .chosen()
-                .or(() -> memory.devices().stream()
-                        .filter(one -> !placement.shares().isEmpty()
-                                && one.id().equals(placement.shares().getFirst().deviceId()))
+                .or(() -> selection.verdicts().stream()
+                        .flatMap(verdict -> verdict.device().stream())
                         .findFirst());
-        return new LearnedBytes(context.calibration().get()).remark(file, device);
     }
 
     private static boolean onlyHost(Selection candidates) {
@@ -177,6 +185,7 @@ final class PlanCommand implements Callable<Integer> {
                 .kvTypes(keyType.orElse(both), valueType.orElse(both))
                 .flashAttention(flashAttention == Switch.ON)
                 .fullWindows(fullWindows)
+                .unifiedCache(unifiedCache)
                 .latentCache(latentCache);
         contextLength.ifPresent(options::contextLength);
         gpuLayers.ifPresent(options::gpuLayers);

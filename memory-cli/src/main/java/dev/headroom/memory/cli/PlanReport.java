@@ -24,8 +24,7 @@ record PlanReport(
         ModelFootprint footprint,
         BackendPreference backend,
         Selection selection,
-        Placement placement,
-        Optional<String> learned) {
+        Placement placement) {
 
     void print(PrintStream out) {
         FootprintOptions options = footprint.options();
@@ -47,7 +46,8 @@ record PlanReport(
                         options.keyType().label().toLowerCase(Locale.ROOT),
                         options.valueType().label().toLowerCase(Locale.ROOT),
                         options.flashAttention() ? "on" : "off",
-                        options.fullWindows() ? ", full windows" : "",
+                        (options.fullWindows() ? ", full windows" : "")
+                                + (options.unifiedCache() ? ", one cache for all" : ""),
                         footprint.gpuLayers() > model.layers()
                                 ? "everything on the device"
                                 : Counted.of(footprint.gpuLayers(), "layer") + " on the device"));
@@ -65,7 +65,7 @@ record PlanReport(
         out.println("placement: " + placement.explain());
     }
 
-    /** Those of the footprint, what changes where a plan for a device ends up on the host, and what loads have taught. */
+    /** Those of the footprint, and what changes where a plan for a device ends up on the host. */
     private List<String> remarks() {
         List<String> remarks = new ArrayList<>(footprint.remarks());
         boolean onHost = selection.chosen().map(GpuDevice::deviceClass).equals(Optional.of(DeviceClass.HOST));
@@ -73,7 +73,6 @@ record PlanReport(
             remarks.add("on the host, what lies in host memory comes on top of the total: "
                     + ByteSize.format(footprint.hostTotalBytes()) + "; --backend cpu counts it all as one");
         }
-        learned.ifPresent(remarks::add);
         return remarks;
     }
 
@@ -121,6 +120,7 @@ record PlanReport(
         json.writeStringProperty("vType", options.valueType().label().toLowerCase(Locale.ROOT));
         json.writeStringProperty("flashAttention", options.flashAttention() ? "on" : "off");
         json.writeBooleanProperty("swaFull", options.fullWindows());
+        json.writeBooleanProperty("kvUnified", options.unifiedCache());
         json.writeNumberProperty("gpuLayers", footprint.gpuLayers());
         json.writeStringProperty(
                 "mla",
@@ -142,6 +142,7 @@ record PlanReport(
         json.writeNumberProperty("outputBytes", footprint.bytes(Kind.OUTPUT));
         json.writeNumberProperty("overheadBytes", footprint.bytes(Kind.OVERHEAD));
         json.writeNumberProperty("marginBytes", footprint.bytes(Kind.MARGIN));
+        json.writeNumberProperty("learnedBytes", footprint.bytes(Kind.LEARNED));
         json.writeNumberProperty("totalBytes", footprint.totalBytes());
         json.writeNumberProperty("hostTotalBytes", footprint.hostTotalBytes());
         Json.array(json, "terms", footprint.terms(), term -> {

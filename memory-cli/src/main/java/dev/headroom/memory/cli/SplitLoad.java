@@ -20,6 +20,7 @@ import dev.headroom.memory.model.placement.PlacementRequest;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.ToLongFunction;
 
 /**
  * A load over several pools, for a model that no single device has room for.
@@ -34,7 +35,12 @@ record SplitLoad(Placement placement, PlacedTensors tensors, GpuDevice main) {
      * Finds a split, where that is better than what was selected: devices alone are better than the host, and anything is
      * better than nothing. Where only the host was asked for there is none.
      */
-    static Optional<SplitLoad> find(GpuMemory memory, GgufFile file, Selection selection, boolean hostAllowed) {
+    static Optional<SplitLoad> find(
+            GpuMemory memory,
+            GgufFile file,
+            Selection selection,
+            ToLongFunction<GpuDevice> learned,
+            boolean hostAllowed) {
         boolean hostHasAll = selection
                 .chosen()
                 .filter(device -> device.deviceClass() == DeviceClass.HOST)
@@ -43,7 +49,7 @@ record SplitLoad(Placement placement, PlacedTensors tensors, GpuDevice main) {
         if (layers.layers().isEmpty() || (selection.chosen().isPresent() && !hostHasAll)) {
             return Optional.empty();
         }
-        PlacementMachine places = PlacementMachine.of(memory, selection);
+        PlacementMachine places = PlacementMachine.of(memory, selection, learned);
         // A pool grows in blocks, and the rest of a block may be too small for the next tensor.
         long margin =
                 file.tensors().stream().mapToLong(GgufTensor::byteSize).max().orElse(0);
@@ -51,7 +57,8 @@ record SplitLoad(Placement placement, PlacedTensors tensors, GpuDevice main) {
                 places.devices().stream()
                         .map(device -> device.withMargin(margin))
                         .toList(),
-                hostAllowed && !hostHasAll ? places.host() : Optional.empty());
+                // The host is to hold a rest, so that what was learned of whole loads says nothing.
+                hostAllowed && !hostHasAll ? places.host().map(host -> host.withOverhead(0)) : Optional.empty());
         // Weights only, and all of them on devices as far as they fit: that is what loading is asked for.
         PlacementRequest request = PlacementRequest.of(
                         layers.toModel()

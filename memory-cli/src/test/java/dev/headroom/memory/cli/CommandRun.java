@@ -60,6 +60,11 @@ record CommandRun(int code, String out, String err) {
         return of(GpuMemory::builder, false, Calibration.off(), args);
     }
 
+    /** With the backends of this machine, and what earlier loads have taught. */
+    static CommandRun discoveringAndLearning(Path calibration, String... args) {
+        return of(GpuMemory::builder, false, Calibration.at(calibration), args);
+    }
+
     private static CommandRun of(
             Supplier<GpuMemory.Builder> memory, boolean terminal, Calibration calibration, String... args) {
         ByteArrayOutputStream out = new ByteArrayOutputStream();

@@ -3,6 +3,9 @@ package dev.headroom.memory.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assumptions.assumeThat;
 
+import dev.headroom.memory.DataType;
+import dev.headroom.memory.model.GgufSynthesizer;
+import dev.headroom.memory.model.ModelShape;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -59,6 +62,28 @@ class MainProcessTest {
         assertThat(run("select", "900TiB")).isEqualTo(ExitCode.FAILED);
         assertThat(run("select", "lots")).isEqualTo(ExitCode.USAGE);
         assertThat(run("inspect", folder.resolve("none").toString())).isEqualTo(ExitCode.INVALID_FILE);
+    }
+
+    /** 32 GB of weights in a sparse file, planned in a heap of 64 MB. The time is told, not judged. */
+    @Test
+    void aHugeModelIsPlannedInASmallHeap() throws Exception {
+        Path model = folder.resolve("mixtral.gguf");
+        GgufSynthesizer.of(ModelShape.named("mixtral-8x7b").withLayers(11), DataType.F16, 1)
+                .writeSparse(model);
+        assertThat(Files.size(model)).isGreaterThan(30_000_000_000L);
+        for (String what : List.of("devices", "plan")) {
+            long start = System.nanoTime();
+            List<String> args = what.equals("plan") ? List.of("plan", model.toString(), "--json") : List.of("devices");
+            Process process = start(List.of("-Xmx64m", "-XX:+ExitOnOutOfMemoryError"), args.toArray(String[]::new));
+            assertThat(process.waitFor(120, TimeUnit.SECONDS)).isTrue();
+            System.out.printf(
+                    "%s in a heap of 64 MB: %d ms with the start of Java%n",
+                    what, (System.nanoTime() - start) / 1_000_000);
+            // Where it fits depends on the machine.
+            assertThat(process.exitValue()).as(text("err")).isIn(ExitCode.OK, ExitCode.FAILED);
+            assertThat(text("err")).isEmpty();
+        }
+        assertThat(text("out")).contains("\"architecture\":\"llama\"", "\"weightsBytes\":3", "\"learnedBytes\":0");
     }
 
     @Test

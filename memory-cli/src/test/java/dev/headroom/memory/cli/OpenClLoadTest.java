@@ -6,9 +6,12 @@ import static org.junit.jupiter.api.Assumptions.abort;
 import dev.headroom.memory.BackendStatus;
 import dev.headroom.memory.DataType;
 import dev.headroom.memory.GpuMemory;
+import dev.headroom.memory.model.GgufSynthesizer;
 import dev.headroom.memory.model.GgufWriter;
+import dev.headroom.memory.model.ModelShape;
 import dev.headroom.memory.model.WriteProgress;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
@@ -96,6 +99,31 @@ class OpenClLoadTest {
         assertThat(run.out()).isEmpty();
         assertThat(run.complaints().getFirst()).startsWith("headroom: no device has room for " + model);
         assertThat(run.complaints().get(1)).contains("opencl:0", "requested 96 MiB, largest free 64 MiB, limit 64 MiB");
+    }
+
+    /** With the real driver: its version is in the key, and what its pool took is in the next plan. */
+    @Test
+    @SuppressWarnings("unchecked")
+    void aLoadTeachesTheNextPlan() throws IOException {
+        Path calibration = folder.resolve("calibration.tsv");
+        Path tiny = folder.resolve("tiny.gguf");
+        GgufSynthesizer.of(ModelShape.named("tinyllama-1.1b").withLayers(1), DataType.Q4_0, 42)
+                .writeSparse(tiny);
+        String[] plan = {"plan", tiny.toString(), "--backend", "opencl", "--json"};
+        Map<String, Object> before = (Map<String, Object>)
+                CommandRun.discoveringAndLearning(calibration, plan).json().get("footprint");
+        CommandRun load = CommandRun.discoveringAndLearning(
+                calibration, "load", tiny.toString(), "--backend", "opencl", "--json");
+        assertThat(load.code()).as(load.err()).isZero();
+        long took = (long) ((Map<String, Object>) load.json().get("stats")).get("totalAllocatedBytes");
+        Map<String, Object> after = (Map<String, Object>)
+                CommandRun.discoveringAndLearning(calibration, plan).json().get("footprint");
+        long excess = took - (long) load.json().get("bytes");
+        System.out.println(
+                "PoCL took " + excess + " bytes more than " + load.json().get("bytes"));
+        assertThat(after).containsEntry("learnedBytes", excess);
+        assertThat(after).containsEntry("totalBytes", (long) before.get("totalBytes") + excess);
+        assertThat(Files.readString(calibration)).containsPattern("\topencl\t[^\t]+, driver [^\t]+\t");
     }
 
     @Test

@@ -25,7 +25,8 @@ public final class HostBackend implements MemoryBackend {
     /** The backend's name. */
     static final String NAME = "cpu";
 
-    private static final GpuDevice DEVICE = GpuDevice.of(NAME, 0, "Host memory", DeviceClass.HOST, PhysicalId.ofHost());
+    private static final GpuDevice DEVICE = GpuDevice.of(NAME, 0, "Host memory", DeviceClass.HOST, PhysicalId.ofHost())
+            .withDriverVersion(System.getProperty("os.name", "unknown") + " " + System.getProperty("os.version", ""));
 
     private final HostMemory memory;
     private final Supplier<Optional<LinuxMemory>> system;

@@ -56,7 +56,11 @@ record ArchitectureRule(
                         + "cohere dbrx olmo olmoe openelm arctic deepseek deepseek2 deepseek_v2 deepseek_v3 kimi_k2 chatglm "
                         + "glm4 glm4moe glm4_moe glm bitnet bitnet-25 jais nemotron exaone granite granitemoe chameleon "
                         + "ernie4_5 ernie4_5-moe hunyuan-moe hunyuan-dense smollm3 dots1 bailingmoe bailingmoe2 arcee "
-                        + "apertus seed_oss grovemoe minimax-m2 minicpm-v");
+                        + "apertus seed_oss grovemoe minimax-m2 minicpm-v jais2 cogvlm hunyuan_vl hunyuan-vl pangu-embedded "
+                        + "paddleocr maincoder plm");
+
+        // These say layer by layer which look through a window.
+        put(PLAIN, "mimo2 step35");
 
         // Windows.
         put(of(2, false, 4096, Recurrent.NONE), "gemma2");
@@ -65,7 +69,9 @@ record ArchitectureRule(
         put(of(6, false, 512, Recurrent.NONE), "gemma4 gemma4_text");
         put(of(2, false, 128, Recurrent.NONE), "gpt-oss gpt_oss openai-moe");
         put(of(4, false, 4096, Recurrent.NONE), "cohere2 command-r2");
-        put(of(4, false, 0, Recurrent.NONE), "olmo2 olmo3 exaone4 exaone-moe afmoe plamo3");
+        put(of(4, false, 0, Recurrent.NONE), "olmo2 olmo3 exaone4 exaone-moe afmoe");
+        put(of(8, false, 0, Recurrent.NONE), "plamo3");
+        put(of(4, true, 0, Recurrent.NONE), "laguna");
         put(of(4, false, 8192, Recurrent.NONE), "llama4 llama4_text");
         put(of(4, true, 4096, Recurrent.NONE), "smallthinker");
 

@@ -1,5 +1,7 @@
 package dev.headroom.memory.model;
 
+import dev.headroom.memory.model.FootprintOptions.LatentCache;
+
 /**
  * The bytes an engine reserves for intermediate results: the uncertain part.
  *
@@ -8,7 +10,8 @@ package dev.headroom.memory.model;
  *
  * <ul>
  *   <li>logits: {@code (vocabulary + embedding) x n}, never undercut by the device that holds the output;
- *   <li>scores, without flash attention only: {@code (heads x cells + 4 x embedding) x n};
+ *   <li>attention: {@code (4 x embedding) x n}, and without flash attention the scores, {@code heads x cells x n}; over a
+ *       latent cache queries and results of every head are as wide as its vectors, {@code heads x (2 x rank + rope) x n};
  *   <li>feed-forward: {@code (2 x width + 2 x embedding) x n}, gate and up side by side, every expert used counted;
  *   <li>and beside any of them the mask, {@code cells x n}; flash attention has a copy of it in half precision.
  * </ul>
@@ -38,16 +41,19 @@ record ComputeBuffer(long bytes, long lowBytes, long highBytes, long hostBytes) 
         }
         long logits = values(Saturated.plus(facts.vocabulary(), facts.embedding()), ubatch);
         long rows = Saturated.times(4, embedding);
-        long attention = flash ? 0 : Saturated.plus(scores, rows);
+        long latent = facts.latent().isEmpty() || cache.latentLayout() == LatentCache.EXPANDED
+                ? 0
+                : values(Saturated.times(facts.heads(), facts.latent().get().absorbedWidth()), ubatch);
+        long attention = flash && latent == 0 ? 0 : Saturated.plus(scores, latent, rows);
         long feedForward = Saturated.times(2, width);
         long widest = Saturated.plus(Math.max(Math.max(logits, attention), feedForward), mask);
         long least = outputHere ? Math.max(logits, scores) : Math.max(scores, embedding);
-        long most = Saturated.plus(Math.max(Saturated.plus(logits, scores), feedForward), mask, rows);
+        long most = Saturated.plus(Math.max(Saturated.plus(logits, scores, latent), feedForward), mask, rows);
         return new ComputeBuffer(
                 Saturated.plus(widest, copied),
                 least,
                 withAlignment(Saturated.plus(most, copied)),
-                Saturated.plus(values(Saturated.times(cache.cells(), options.sequences()), ubatch), embedding));
+                Saturated.plus(values(cache.allCells(), ubatch), embedding));
     }
 
     private static long withAlignment(long bytes) {

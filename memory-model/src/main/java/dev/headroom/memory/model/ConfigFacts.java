@@ -93,7 +93,7 @@ final class ConfigFacts {
         long cached =
                 layerCount - config.count(0, layerCount, "num_kv_shared_layers").orElse(0);
         List<LayerFacts> layers = new ArrayList<>();
-        LayerFacts last = null;
+        LayerFacts[] lasts = new LayerFacts[4];
         for (int i = 0; i < layerCount; i++) {
             LayerFacts.Cache cache = LayerFacts.Cache.NONE;
             if (attends[i] && i < cached) {
@@ -101,14 +101,19 @@ final class ConfigFacts {
                         ? LayerFacts.Cache.LATENT
                         : windowed[i] ? LayerFacts.Cache.WINDOW : LayerFacts.Cache.FULL;
             }
-            LayerFacts layer = new LayerFacts(
-                    cache,
-                    attends[i] ? heads : 0,
-                    attends[i] ? headsKv : 0,
-                    attends[i] ? length : 0,
-                    attends[i] ? length : 0,
-                    recurrent[i] ? state : 0);
-            last = layer.equals(last) ? last : layer;
+            int kind = (windowed[i] ? 1 : 0) + (attends[i] ? 2 : 0);
+            LayerFacts last = lasts[kind];
+            long stateOfLayer = recurrent[i] ? state : 0;
+            if (last == null || !last.is(cache, attends[i] ? heads : 0, attends[i] ? headsKv : 0, stateOfLayer)) {
+                last = new LayerFacts(
+                        cache,
+                        attends[i] ? heads : 0,
+                        attends[i] ? headsKv : 0,
+                        attends[i] ? length : 0,
+                        attends[i] ? length : 0,
+                        stateOfLayer);
+                lasts[kind] = last;
+            }
             layers.add(last);
         }
         return layers;

@@ -28,6 +28,8 @@ import java.util.Set;
  * @param valueType type of the values in the cache; F16 unless set
  * @param flashAttention whether the engine computes attention without the score matrix; false unless set
  * @param fullWindows whether window layers hold the whole context, as engines without a window cache do; false unless set
+ * @param unifiedCache whether all sequences share one cache of the whole context, as {@code --kv-unified} makes them; false
+ *     unless set, and then each has a cache of its own with its share of the context
  * @param gpuLayers how many blocks, from the last, lie on the device; the output does if it is more than there are; empty
  *     for everything
  * @param latentCache how the cache of latent layers is laid out; {@link LatentCache#BY_FILE} unless set
@@ -46,6 +48,7 @@ public record FootprintOptions(
         DataType valueType,
         boolean flashAttention,
         boolean fullWindows,
+        boolean unifiedCache,
         OptionalLong gpuLayers,
         LatentCache latentCache,
         boolean encoderCache,
@@ -148,6 +151,7 @@ public record FootprintOptions(
         builder.valueType = valueType;
         builder.flashAttention = flashAttention;
         builder.fullWindows = fullWindows;
+        builder.unifiedCache = unifiedCache;
         builder.gpuLayers = gpuLayers;
         builder.latentCache = latentCache;
         builder.encoderCache = encoderCache;
@@ -182,6 +186,7 @@ public record FootprintOptions(
         private DataType valueType = DataType.F16;
         private boolean flashAttention;
         private boolean fullWindows;
+        private boolean unifiedCache;
         private OptionalLong gpuLayers = OptionalLong.empty();
         private LatentCache latentCache = LatentCache.BY_FILE;
         private boolean encoderCache;
@@ -268,6 +273,17 @@ public record FootprintOptions(
          */
         public Builder fullWindows(boolean full) {
             fullWindows = full;
+            return this;
+        }
+
+        /**
+         * Sets {@link FootprintOptions#unifiedCache}.
+         *
+         * @param unified whether all sequences share one cache
+         * @return this
+         */
+        public Builder unifiedCache(boolean unified) {
+            unifiedCache = unified;
             return this;
         }
 
@@ -364,6 +380,7 @@ public record FootprintOptions(
                     valueType,
                     flashAttention,
                     fullWindows,
+                    unifiedCache,
                     gpuLayers,
                     latentCache,
                     encoderCache,

@@ -39,6 +39,7 @@ public final class FootprintPlacement {
     private final ModelFile file;
     private final FootprintOptions options;
     private final PlacementMachine machine;
+    private final Optional<PlacementDevice> host;
     private final int count;
     private final boolean outputStays;
 
@@ -51,9 +52,11 @@ public final class FootprintPlacement {
         long overhead = file.footprint(options).highBytes(Kind.OVERHEAD);
         this.machine = new PlacementMachine(
                 machine.devices().stream()
-                        .map(device -> device.withOverhead(overhead).withMargin(options.marginBytes()))
+                        .map(device -> device.withOverhead(Saturated.plus(device.overheadBytes(), overhead))
+                                .withMargin(options.marginBytes()))
                         .toList(),
-                machine.host());
+                machine.host().map(place -> place.withOverhead(0)));
+        this.host = machine.host();
     }
 
     /** How far a model is taken apart. */
@@ -73,8 +76,9 @@ public final class FootprintPlacement {
      * @param file the model
      * @param options how it will be run. With {@code gpuLayers} no more layers go to devices, and the output does not unless
      *     it is counted; with {@code onHost} devices are not used
-     * @param machine the places with what is usable and occupied there; overhead and margin of the devices are set from the
-     *     options
+     * @param machine the places with what is usable and occupied there. Margins are set from the options, and a driver's
+     *     context is added to the overhead of the devices: what is there already is for what was learned from loads. That of
+     *     the host counts where the host holds everything
      * @return the answer; also where there is no room
      * @throws IllegalArgumentException if the options and the model do not go together
      */
@@ -213,8 +217,8 @@ public final class FootprintPlacement {
         long rest = Saturated.plus(weights.embedding(), weights.hostOnly(), weights.output());
         model.output(capped(Saturated.plus(high(rest), footprint.highBytes(Kind.OUTPUT))))
                 .compute(0, capped(footprint.highBytes(Kind.COMPUTE)));
-        Optional<PlacementDevice> host = machine.host().map(place -> place.withMargin(options.marginBytes()));
-        return PlacementPlanner.plan(PlacementRequest.of(model.build(), new PlacementMachine(List.of(), host)));
+        Optional<PlacementDevice> alone = host.map(place -> place.withMargin(options.marginBytes()));
+        return PlacementPlanner.plan(PlacementRequest.of(model.build(), new PlacementMachine(List.of(), alone)));
     }
 
     private void addLayers(PlacementModel.Builder model, ModelFootprint footprint) {

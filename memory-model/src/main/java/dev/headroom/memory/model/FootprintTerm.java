@@ -37,7 +37,9 @@ public record FootprintTerm(Kind kind, long bytes, long lowBytes, long highBytes
         /** What the driver takes for its context and kernels. */
         OVERHEAD("overhead", false),
         /** Room left on purpose. */
-        MARGIN("margin", false);
+        MARGIN("margin", false),
+        /** What earlier loads of the model took beyond what was predicted, such as the unused ends of blocks. */
+        LEARNED("learned", false);
 
         private final String label;
         private final boolean onHost;

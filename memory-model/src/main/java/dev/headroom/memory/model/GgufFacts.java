@@ -79,17 +79,23 @@ final class GgufFacts {
         long cached = cachedLayers();
         long state = stateValues(embedding);
         long interval = optional("full_attention_interval").orElse(ArchitectureRule.FULL_ATTENTION_INTERVAL);
+        List<Long> statedRecurrent = perLayer("attention.recurrent_layers").orElse(null);
+        long drafts = bounded("nextn_predict_layers", 0, layerCount).orElse(0);
         List<Long> feedForward = perLayer("feed_forward_length").orElse(null);
         boolean anyHeads = false;
         boolean attends = false;
         List<LayerFacts> layers = new ArrayList<>();
-        LayerFacts last = null;
+        LayerFacts[] lasts = new LayerFacts[4];
         for (int i = 0; i < layerCount; i++) {
             long own = heads == null ? 0 : heads.get(i);
             long kv = headsKv == null ? 0 : headsKv.get(i);
             boolean recurrent = switch (rule.recurrent()) {
                 case ALL, ALL_BESIDE_ATTENTION -> true;
-                case BETWEEN_FULL -> interval > 0 && (i + 1) % interval != 0;
+                // Draft heads behind the model attend in full, and in a cache of their own.
+                case BETWEEN_FULL ->
+                    statedRecurrent != null
+                            ? statedRecurrent.get(i) != 0
+                            : interval > 0 && i < layerCount - drafts && (i + 1) % interval != 0;
                 case WITHOUT_KV_HEADS -> kv == 0;
                 case WITHOUT_KV_HEADS_AND_FEED_FORWARD -> kv == 0 && (feedForward == null || feedForward.get(i) == 0);
                 // An unknown hybrid: it has the numbers of a state, and layers that do not attend.
@@ -114,14 +120,20 @@ final class GgufFacts {
                 // Counted only where someone asks for the cache that older engines kept.
                 cache = LayerFacts.Cache.FULL;
             }
-            LayerFacts layer = new LayerFacts(
-                    cache,
-                    own,
-                    kv,
-                    attention ? headLength("key_length", windowed[i], embedding, own) : 0,
-                    attention ? headLength("value_length", windowed[i], embedding, own) : 0,
-                    recurrent ? state : 0);
-            last = layer.equals(last) ? last : layer;
+            // Layers that are alike share their facts, so that thousands cost no more than one of each kind.
+            int kind = (windowed[i] ? 1 : 0) + (attention ? 2 : 0);
+            LayerFacts last = lasts[kind];
+            long stateValues = recurrent ? state : 0;
+            if (last == null || !last.is(cache, own, kv, stateValues)) {
+                last = new LayerFacts(
+                        cache,
+                        own,
+                        kv,
+                        attention ? headLength("key_length", windowed[i], embedding, own) : 0,
+                        attention ? headLength("value_length", windowed[i], embedding, own) : 0,
+                        stateValues);
+                lasts[kind] = last;
+            }
             layers.add(last);
         }
         if (!attends && rule.recurrent() != Recurrent.ALL) {

@@ -45,6 +45,9 @@ import java.util.function.IntFunction;
  */
 public final class GgufWriter {
 
+    /** As many as systems follow. */
+    private static final int MAX_LINKS = 40;
+
     private static final int CHUNK_BYTES = 4 << 20;
 
     private final byte[] header;
@@ -91,7 +94,7 @@ public final class GgufWriter {
     /**
      * Writes the file.
      *
-     * @param target its final name; the folder must exist
+     * @param target its final name; the folder must exist. Of a link the file behind it is written
      * @param source the bytes of the tensors
      * @param progress is told how far it is
      * @throws ModelWriteException if the file does not fit or cannot be written; nothing is left behind
@@ -188,7 +191,8 @@ public final class GgufWriter {
         void writeTo(FileChannel channel) throws IOException;
     }
 
-    private void writeAndMove(Path target, Body body) throws IOException {
+    private void writeAndMove(Path named, Body body) throws IOException {
+        Path target = behindLinks(named);
         Path folder = folderOf(target);
         if (!Files.isDirectory(folder)) {
             throw new ModelWriteException(target, fileBytes, OptionalLong.empty(), "its folder does not exist", null);
@@ -222,6 +226,18 @@ public final class GgufWriter {
             discard(temporary, e);
             throw e;
         }
+    }
+
+    /** What a link stands for: the file behind it is replaced, and the link stays. */
+    private Path behindLinks(Path target) throws IOException {
+        Path at = target;
+        for (int i = 0; i < MAX_LINKS; i++) {
+            if (!Files.isSymbolicLink(at)) {
+                return at;
+            }
+            at = at.resolveSibling(Files.readSymbolicLink(at));
+        }
+        throw new ModelWriteException(target, fileBytes, OptionalLong.empty(), "it is a link that leads nowhere", null);
     }
 
     private static void discard(Path temporary, Throwable cause) {

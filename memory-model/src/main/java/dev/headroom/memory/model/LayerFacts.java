@@ -24,6 +24,11 @@ record LayerFacts(Cache cache, long heads, long headsKv, long keyLength, long va
         NONE
     }
 
+    /** Whether these facts say the same; lengths follow from them. */
+    boolean is(Cache otherCache, long otherHeads, long otherHeadsKv, long otherStateValues) {
+        return cache == otherCache && heads == otherHeads && headsKv == otherHeadsKv && stateValues == otherStateValues;
+    }
+
     boolean hasCache() {
         return cache != Cache.NONE;
     }

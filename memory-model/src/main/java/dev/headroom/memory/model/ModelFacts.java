@@ -48,7 +48,12 @@ record ModelFacts(
      * @param valueLength values of a value once expanded
      * @param expandedByDefault whether the file was made for engines that expand
      */
-    record Latent(long rank, long ropeLength, long keyLength, long valueLength, boolean expandedByDefault) {}
+    record Latent(long rank, long ropeLength, long keyLength, long valueLength, boolean expandedByDefault) {
+        /** Values of the query and of the result of one head, when both are computed on latent vectors. */
+        long absorbedWidth() {
+            return 2 * rank + ropeLength;
+        }
+    }
 
     /** The most query heads of any layer that attends. */
     long heads() {

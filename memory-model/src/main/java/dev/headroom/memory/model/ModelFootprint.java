@@ -1,10 +1,13 @@
 package dev.headroom.memory.model;
 
+import dev.headroom.memory.ByteSize;
 import dev.headroom.memory.model.FootprintOptions.LatentCache;
 import dev.headroom.memory.model.FootprintOptions.Overhead;
 import dev.headroom.memory.model.FootprintTerm.Certainty;
 import dev.headroom.memory.model.FootprintTerm.Kind;
+import dev.headroom.memory.model.calibration.Correction;
 import java.util.ArrayList;
+import java.util.IdentityHashMap;
 import java.util.List;
 
 /**
@@ -74,16 +77,20 @@ public final class ModelFootprint {
         addWeights(terms, weights, gpuLayers, options.onHost());
 
         List<Layer> layers = new ArrayList<>();
-        Layer last = null;
+        IdentityHashMap<LayerFacts, Layer> known = new IdentityHashMap<>();
         long kv = 0;
         long hostKv = 0;
         long state = 0;
         long hostState = 0;
         for (int i = 0; i < count; i++) {
             LayerFacts own = facts.layers().get(i);
-            Layer layer = new Layer(weights.layers()[i], cache.bytes(own), cache.stateBytes(own));
-            last = layer.equals(last) ? last : layer;
-            layers.add(last);
+            // Thousands of layers that are alike cost what one does.
+            Layer layer = known.get(own);
+            if (layer == null || layer.weightBytes() != weights.layers()[i]) {
+                layer = new Layer(weights.layers()[i], cache.bytes(own), cache.stateBytes(own));
+                known.put(own, layer);
+            }
+            layers.add(layer);
             if (i >= weights.firstOnDevice(gpuLayers)) {
                 kv = Saturated.plus(kv, layer.kvCacheBytes());
                 state = Saturated.plus(state, layer.stateBytes());
@@ -110,7 +117,7 @@ public final class ModelFootprint {
                 options.marginBytes(),
                 options.marginBytes() == 0 ? "none here: devices are judged with a margin of their own" : "as asked"));
         return new ModelFootprint(
-                options, context, gpuLayers, terms, layers, remarks(facts, options, context, trained));
+                options, context, gpuLayers, terms, layers, remarks(facts, options, context, trained, cache));
     }
 
     private static void addWeights(List<FootprintTerm> terms, WeightFacts weights, long gpuLayers, boolean onHost) {
@@ -218,7 +225,8 @@ public final class ModelFootprint {
                 "a driver's context and kernels; nothing where a context is open already"));
     }
 
-    private static List<String> remarks(ModelFacts facts, FootprintOptions options, long context, long trained) {
+    private static List<String> remarks(
+            ModelFacts facts, FootprintOptions options, long context, long trained, KvCache cache) {
         List<String> remarks = new ArrayList<>();
         if (!facts.known()) {
             remarks.add("unknown architecture " + ModelFileException.quote(facts.architecture())
@@ -230,6 +238,10 @@ public final class ModelFootprint {
         if (facts.hasWindows() && options.fullWindows()) {
             remarks.add("window layers hold the whole context, as asked");
         }
+        if (cache.widestValues() > 0) {
+            remarks.add("without flash attention, engines after mid-2025 make the values of all layers as wide as the"
+                    + " widest: up to " + ByteSize.format(cache.widestValues()) + " more");
+        }
         return remarks;
     }
 
@@ -237,6 +249,25 @@ public final class ModelFootprint {
         return percent == 100
                 ? bytes
                 : Saturated.plus(Saturated.times(bytes / 100, percent), bytes % 100 * percent / 100);
+    }
+
+    /**
+     * This footprint with what earlier loads have taught, as a term of its own in the total.
+     *
+     * @param correction what was learned for the device in question
+     * @return a copy, in which it stands for anything learned before
+     */
+    public ModelFootprint withLearned(Correction correction) {
+        List<FootprintTerm> more = new ArrayList<>(terms);
+        more.removeIf(term -> term.kind() == Kind.LEARNED);
+        more.add(new FootprintTerm(
+                Kind.LEARNED,
+                correction.bytes(),
+                correction.lowBytes(),
+                correction.highBytes(),
+                Certainty.GUESSED,
+                correction.reason()));
+        return new ModelFootprint(options, contextLength, gpuLayers, more, layers, remarks);
     }
 
     /**

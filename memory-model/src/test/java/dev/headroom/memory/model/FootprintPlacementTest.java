@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.headroom.memory.DataType;
 import dev.headroom.memory.model.FootprintTerm.Kind;
+import dev.headroom.memory.model.calibration.Correction;
 import dev.headroom.memory.model.placement.Counterfactual;
 import dev.headroom.memory.model.placement.DeviceShare;
 import dev.headroom.memory.model.placement.Placement;
@@ -185,5 +186,39 @@ class FootprintPlacementTest {
         assertThat(placement.kind()).isEqualTo(PlacementKind.NOWHERE);
         assertThat(placement.counterfactuals())
                 .anySatisfy(change -> assertThat(change.text()).startsWith("fits with context "));
+    }
+
+    /** What was learned for a card is in its share, once, and moves a model that fits without it to the next card. */
+    @Test
+    void whatWasLearnedTakesRoom() throws IOException {
+        ModelFile file = model("tinyllama-1.1b");
+        FootprintOptions options = FootprintOptions.defaults();
+        Correction correction = new Correction(3 * MIB, MIB, 7 * MIB, 4, "learned from 4 loads");
+        ModelFootprint plain = file.footprint(options);
+        ModelFootprint learned = plain.withLearned(correction).withLearned(correction);
+        assertThat(learned.totalBytes()).isEqualTo(plain.totalBytes() + 7 * MIB);
+        assertThat(learned.hostTotalBytes()).isEqualTo(plain.hostTotalBytes());
+        assertThat(learned.bytes(Kind.LEARNED)).isEqualTo(3 * MIB);
+        assertThat(learned.terms().getLast())
+                .isEqualTo(new FootprintTerm(
+                        Kind.LEARNED, 3 * MIB, MIB, 7 * MIB, FootprintTerm.Certainty.GUESSED, "learned from 4 loads"));
+        PlacementDevice host = PlacementDevice.of("cpu:0", 64 * GIB).withOverhead(5 * MIB);
+        PlacementDevice tight = PlacementDevice.of("cuda:0", plain.totalBytes() + 7 * MIB - 1);
+        PlacementDevice roomy = PlacementDevice.of("cuda:1", 96 * GIB);
+        assertThat(share(FootprintPlacement.plan(file, options, PlacementMachine.of(host, tight, roomy)), "cuda:0")
+                        .usedBytes())
+                .isEqualTo(plain.totalBytes());
+        Placement moved = FootprintPlacement.plan(
+                file, options, PlacementMachine.of(host, tight.withOverhead(7 * MIB), roomy.withOverhead(7 * MIB)));
+        assertThat(moved.kind()).isEqualTo(PlacementKind.ONE_DEVICE);
+        assertThat(share(moved, "cuda:1").usedBytes()).isEqualTo(learned.totalBytes());
+        assertThat(share(moved, "cpu:0").overheadBytes())
+                .as("the host holds a rest")
+                .isZero();
+        Placement onHost =
+                FootprintPlacement.plan(file, options.toBuilder().onHost(true).build(), PlacementMachine.of(host));
+        assertThat(onHost.shares())
+                .singleElement()
+                .satisfies(share -> assertThat(share.overheadBytes()).isEqualTo(5 * MIB));
     }
 }

@@ -11,12 +11,14 @@ import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -132,6 +134,30 @@ class GgufWriterTest {
         assertThatExceptionOfType(ModelWriteException.class)
                 .isThrownBy(() -> writer().writeSparse(folder))
                 .withMessageContaining("it is a folder");
+    }
+
+    @Test
+    void behindALinkTheFileIsReplacedAndNotTheLink() throws IOException {
+        Path elsewhere = Files.createDirectory(folder.resolve("elsewhere"));
+        Path file = elsewhere.resolve("real.gguf");
+        Path link = folder.resolve("link.gguf");
+        try {
+            Files.createSymbolicLink(link, Path.of("elsewhere", "second"));
+            Files.createSymbolicLink(elsewhere.resolve("second"), Path.of("real.gguf"));
+        } catch (UnsupportedOperationException | FileSystemException e) {
+            Assumptions.abort("no symbolic links here: " + e);
+        }
+        GgufWriter writer = GgufWriter.builder().build();
+        writer.writeSparse(link);
+        assertThat(link).isSymbolicLink();
+        assertThat(file).isRegularFile();
+        assertThat(GgufFile.read(link).tensors()).isEmpty();
+        writer.writeSparse(link);
+        assertThat(link).isSymbolicLink();
+        Path circle = Files.createSymbolicLink(folder.resolve("circle"), Path.of("circle"));
+        assertThatExceptionOfType(ModelWriteException.class)
+                .isThrownBy(() -> writer.writeSparse(circle))
+                .withMessageContaining("it is a link that leads nowhere");
     }
 
     @Test

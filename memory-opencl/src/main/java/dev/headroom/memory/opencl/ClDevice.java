@@ -88,7 +88,8 @@ record ClDevice(
                 physicalId,
                 shares,
                 largest > 0 ? OptionalLong.of(largest) : OptionalLong.empty(),
-                computeCapability(info, extensions));
+                computeCapability(info, extensions),
+                Optional.of(driverVersion).filter(version -> !version.isBlank()));
         return new ClDevice(
                 platform,
                 id,

@@ -62,7 +62,8 @@ class OpenClProbeTest {
                         PhysicalId.unknown(),
                         false,
                         OptionalLong.of(2L << 30),
-                        Optional.empty()));
+                        Optional.empty(),
+                        Optional.of("550.1")));
     }
 
     @Test

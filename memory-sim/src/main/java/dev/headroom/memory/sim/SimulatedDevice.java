@@ -387,6 +387,7 @@ public final class SimulatedDevice {
         private boolean coherent = true;
         private boolean hostVisible;
         private Optional<String> computeCapability = Optional.empty();
+        private Optional<String> driverVersion = Optional.empty();
         private FreeFigure freeFigure = FreeFigure.measured();
         private boolean overCommitting;
         private Duration latency = Duration.ofNanos(10_000);
@@ -641,6 +642,17 @@ public final class SimulatedDevice {
         }
 
         /**
+         * Sets the version of the driver; none unless set.
+         *
+         * @param version such as {@code 550.54.15}
+         * @return this builder
+         */
+        public Builder driverVersion(String version) {
+            driverVersion = Optional.of(version);
+            return this;
+        }
+
+        /**
          * Sets what goes wrong on this device, beside what goes wrong on its backend.
          *
          * @param plan the plan
@@ -666,6 +678,9 @@ public final class SimulatedDevice {
             }
             if (computeCapability.isPresent()) {
                 value = value.withComputeCapability(computeCapability.get());
+            }
+            if (driverVersion.isPresent()) {
+                value = value.withDriverVersion(driverVersion.get());
             }
             List<FaultPlan> plans = new ArrayList<>(List.of(backendFaults));
             faults.filter(plan -> plan != backendFaults).ifPresent(plans::add);

@@ -1,6 +1,5 @@
 package dev.headroom.memory.model.calibration;
 
-import dev.headroom.memory.ByteSize;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.file.Path;
@@ -17,7 +16,7 @@ import org.jspecify.annotations.Nullable;
  * {@snippet lang = java :
  * Calibration calibration = Calibration.open();
  * CalibrationKey key = new CalibrationKey(ModelFingerprint.of(file), "cuda", driver);
- * long needed = calibration.correction(key, predicted).map(Correction::correctedBytes).orElse(predicted);
+ * long needed = predicted + calibration.correction(key, predicted).map(Correction::highBytes).orElse(0L);
  * // ... load, measure
  * calibration.record(key, predicted, measured);
  * }
@@ -81,8 +80,10 @@ public final class Calibration {
     }
 
     /**
-     * What earlier loads teach about an estimate. Corrected is by the most any of the last eight
-     * loads took above what was predicted then, or by the least they took below it, but by no more than half of the estimate.
+     * What earlier loads teach about an estimate: what the last eight took above what was predicted then. The likely figure is
+     * their median, the high one their maximum. Of three loads or more, those are passed over that differ from the median by
+     * more than a sixteenth of what was predicted for them. No more than half of the estimate is added, and nothing is ever
+     * taken off.
      *
      * @param key what is to be loaded, and where
      * @param predictedBytes the estimate, above 0
@@ -96,15 +97,15 @@ public final class Calibration {
         List<Measurement> learned = measurements(file).stream()
                 .filter(measurement -> measurement.key().equals(key))
                 .toList();
-        return learned.isEmpty() ? Optional.empty() : Optional.of(correction(key, predictedBytes, learned));
+        return learned.isEmpty() ? Optional.empty() : Optional.of(Lesson.of(learned, predictedBytes));
     }
 
     /**
      * Notes what a load took.
      *
      * @param key what was loaded, and where
-     * @param predictedBytes the estimate before any correction
-     * @param measuredBytes what it took on the device, by the driver's or the pool's figures
+     * @param predictedBytes the estimate before any correction, of nothing but what was loaded: the bytes of its tensors
+     * @param measuredBytes what the pool took from the driver for just that, what is rounded up and left over included
      * @return true if it was noted; false if the calibration is off, a figure is not above 0, or the file cannot be written
      */
     public boolean record(CalibrationKey key, long predictedBytes, long measuredBytes) {
@@ -125,29 +126,6 @@ public final class Calibration {
             complain("cannot be written", e);
             return false;
         }
-    }
-
-    private static Correction correction(CalibrationKey key, long predicted, List<Measurement> learned) {
-        long learnedDelta =
-                learned.stream().mapToLong(Measurement::deltaBytes).max().orElseThrow();
-        long delta = Math.clamp(learnedDelta, -(predicted / 2), predicted / 2);
-        long corrected = delta > Long.MAX_VALUE - predicted ? Long.MAX_VALUE : predicted + delta;
-        String loads = learned.size() == 1 ? "1 load" : learned.size() + " loads";
-        String where = "%s of this model on %s (%s) took ".formatted(loads, key.backend(), key.driver());
-        String reason;
-        if (delta > 0) {
-            reason = "raised by %s: %sup to %s more than predicted"
-                    .formatted(ByteSize.format(delta), where, ByteSize.format(learnedDelta));
-        } else if (delta < 0) {
-            reason = "lowered by %s: %sat least %s less than predicted"
-                    .formatted(ByteSize.format(-delta), where, ByteSize.format(-learnedDelta));
-        } else {
-            reason = "not changed: " + where + "what was predicted";
-        }
-        if (delta != learnedDelta) {
-            reason += "; no more than half of an estimate is corrected";
-        }
-        return new Correction(predicted, corrected, learned.size(), reason);
     }
 
     private List<Measurement> measurements(CalibrationFile from) {

@@ -1,12 +1,14 @@
 package dev.headroom.memory.model.calibration;
 
+import dev.headroom.memory.GpuDevice;
+
 /**
  * What a measurement is true for. Control characters are replaced by spaces, and long texts are cut to
  * {@value #MAX_CHARS} characters: drivers name themselves as they like.
  *
  * @param fingerprint the model's, as {@code ModelFingerprint} gives it
  * @param backend the backend's name, such as {@code cuda}
- * @param driver the driver and its version, or the device's name where there is none
+ * @param driver the device's name, and the version of its driver where that tells one
  */
 public record CalibrationKey(String fingerprint, String backend, String driver) {
 
@@ -18,6 +20,19 @@ public record CalibrationKey(String fingerprint, String backend, String driver) 
         fingerprint = cleaned("fingerprint", fingerprint);
         backend = cleaned("backend", backend);
         driver = cleaned("driver", driver);
+    }
+
+    /**
+     * The key of a model on a device.
+     *
+     * @param fingerprint the model's, as {@code ModelFingerprint} gives it
+     * @param device the device
+     * @return the key
+     * @throws IllegalArgumentException if the device has no name that can be written
+     */
+    public static CalibrationKey of(String fingerprint, GpuDevice device) {
+        String version = device.driverVersion().map(text -> ", driver " + text).orElse("");
+        return new CalibrationKey(fingerprint, device.backend(), device.name() + version);
     }
 
     private static String cleaned(String name, String text) {

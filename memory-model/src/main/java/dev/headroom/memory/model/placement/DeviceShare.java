@@ -14,7 +14,7 @@ import java.util.Objects;
  * @param stateBytes recurrent state
  * @param sharedBytes embedding and output
  * @param computeBytes what computing takes
- * @param overheadBytes what using the device costs
+ * @param overheadBytes what using the device costs, and what earlier loads took there beyond what was predicted
  */
 public record DeviceShare(
         String deviceId,

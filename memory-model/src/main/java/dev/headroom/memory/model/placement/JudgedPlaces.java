@@ -12,13 +12,22 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.ToLongFunction;
 
 /** Makes the places of a model out of verdicts on devices. */
 final class JudgedPlaces {
 
-    private JudgedPlaces() {}
+    private final GpuMemory memory;
+    private final Selection selection;
+    private final ToLongFunction<GpuDevice> overhead;
 
-    static PlacementMachine machine(GpuMemory memory, Selection selection) {
+    JudgedPlaces(GpuMemory memory, Selection selection, ToLongFunction<GpuDevice> overhead) {
+        this.memory = memory;
+        this.selection = selection;
+        this.overhead = overhead;
+    }
+
+    PlacementMachine machine() {
         Map<MemoryDomain, Verdict> judged = new LinkedHashMap<>();
         for (Verdict verdict : selection.verdicts()) {
             Optional<GpuDevice> device = verdict.device();
@@ -27,23 +36,23 @@ final class JudgedPlaces {
             }
         }
         Optional<PlacementDevice> shared =
-                Optional.ofNullable(judged.remove(MemoryDomain.HOST)).map(JudgedPlaces::place);
-        List<PlacementDevice> own = new ArrayList<>(
-                judged.values().stream().map(JudgedPlaces::place).toList());
+                Optional.ofNullable(judged.remove(MemoryDomain.HOST)).map(this::place);
+        List<PlacementDevice> own =
+                new ArrayList<>(judged.values().stream().map(this::place).toList());
         if (own.isEmpty() && shared.isPresent()) {
             return new PlacementMachine(List.of(shared.get()), Optional.empty());
         }
-        Optional<PlacementDevice> host = host(memory, selection);
+        Optional<PlacementDevice> host = host();
         if (host.isEmpty()) { // then nothing else stands for that memory
             shared.ifPresent(own::add);
         }
         return new PlacementMachine(own, host);
     }
 
-    private static Optional<PlacementDevice> host(GpuMemory memory, Selection selection) {
+    private Optional<PlacementDevice> host() {
         return host(selection)
                 .or(() -> host(memory.explainSelection(selection.requiredBytes())))
-                .map(JudgedPlaces::place);
+                .map(this::place);
     }
 
     private static Optional<Verdict> host(Selection selection) {
@@ -60,8 +69,9 @@ final class JudgedPlaces {
         return verdict.budget().isPresent();
     }
 
-    private static PlacementDevice place(Verdict verdict) {
+    private PlacementDevice place(Verdict verdict) {
         return PlacementDevice.of(verdict.target(), verdict.usableBytes())
+                .withOverhead(verdict.device().map(overhead::applyAsLong).orElse(0L))
                 .withOccupied(verdict.budget().map(JudgedPlaces::occupied).orElse(0L));
     }
 

@@ -1,11 +1,13 @@
 package dev.headroom.memory.model.placement;
 
+import dev.headroom.memory.GpuDevice;
 import dev.headroom.memory.GpuMemory;
 import dev.headroom.memory.Selection;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.ToLongFunction;
 import java.util.stream.Stream;
 
 /**
@@ -42,7 +44,19 @@ public record PlacementMachine(List<PlacementDevice> devices, Optional<Placement
      * @return the machine; without overhead and margin, as verdicts have their own
      */
     public static PlacementMachine of(GpuMemory memory, Selection selection) {
-        return JudgedPlaces.machine(memory, selection);
+        return of(memory, selection, device -> 0);
+    }
+
+    /**
+     * As {@link #of(GpuMemory, Selection)}, with bytes each device loses to something else, such as what loads have taught.
+     *
+     * @param memory the memory the selection was made with
+     * @param selection what was judged; what is usable is taken from its verdicts
+     * @param overhead bytes of a device that are not usable for the model, 0 or more
+     * @return the machine; without a margin, as verdicts have their own
+     */
+    public static PlacementMachine of(GpuMemory memory, Selection selection, ToLongFunction<GpuDevice> overhead) {
+        return new JudgedPlaces(memory, selection, overhead).machine();
     }
 
     /**

@@ -24,13 +24,14 @@ final class PlacementText {
 
     private static String head(Placement placement) {
         int layers = placement.layers().size();
+        String all = layers == 1 ? "the only layer" : "all " + layers + " layers";
         String first = placement.shares().isEmpty()
                 ? ""
                 : placement.shares().getFirst().deviceId();
         return switch (placement.kind()) {
-            case ONE_DEVICE -> "all " + layers + " layers on " + first;
+            case ONE_DEVICE -> all + " on " + first;
             case SPLIT ->
-                "all " + layers + " layers on " + computing(placement) + " devices, "
+                all + " on " + computing(placement) + " devices, "
                         + placement.split().label();
             case EXPERTS_ON_HOST ->
                 "all " + layers + " layers on " + computing(placement) + " devices, experts of "
@@ -43,7 +44,7 @@ final class PlacementText {
                 String rest = onHost == 0 ? "the output on the host" : onHost + " on the host";
                 yield (layers - onHost) + " of " + layers + " layers on devices, " + rest;
             }
-            case HOST -> "all " + layers + " layers on the host";
+            case HOST -> all + " on the host";
             case NOWHERE -> "no room: the place nearest to it lacks " + ByteSize.format(placement.shortBytes());
         };
     }

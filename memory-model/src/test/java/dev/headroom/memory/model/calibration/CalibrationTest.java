@@ -3,6 +3,9 @@ package dev.headroom.memory.model.calibration;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
+import dev.headroom.memory.DeviceClass;
+import dev.headroom.memory.GpuDevice;
+import dev.headroom.memory.PhysicalId;
 import dev.headroom.memory.model.LogCapture;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
@@ -50,12 +53,14 @@ class CalibrationTest {
         assertThat(calibration.record(KEY, 2000 * MIB, 1900 * MIB)).isTrue();
         Correction correction =
                 Calibration.at(path()).correction(KEY, 1500 * MIB).orElseThrow();
-        assertThat(correction.correctedBytes()).isEqualTo(1653 * MIB);
-        assertThat(correction.deltaBytes()).isEqualTo(153 * MIB);
-        assertThat(correction.measurements()).isEqualTo(3);
         assertThat(correction)
-                .hasToString("raised by 153 MiB: 3 loads of this model on cuda (driver 550.54) took up to 153 MiB more"
-                        + " than predicted");
+                .isEqualTo(new Correction(
+                        120 * MIB,
+                        0,
+                        153 * MIB,
+                        3,
+                        "learned from 3 loads on cuda (driver 550.54), which took 0 B to 153 MiB more than predicted"))
+                .hasToString(correction.reason());
         assertThat(Files.readString(path()))
                 .isEqualTo("headroom calibration 1\n"
                         + "0123abcd\tcuda\tdriver 550.54\t1048576000\t1174405120\n"
@@ -80,30 +85,56 @@ class CalibrationTest {
         assertThat(calibration.correction(KEY, 100)).isPresent();
     }
 
+    /** Predicted are 1600 bytes each time; the figures are what each load took more. */
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',
             value = {
-                "1024 | 1004 | 1004 | lowered by 20 B: 1 load of this model on cuda (driver 550.54) took at least 20 B"
-                        + " less than predicted",
-                "1024 | 1024 | 1024 | not changed: 1 load of this model on cuda (driver 550.54) took what was predicted",
-                "1024 | 4096 | 1536 | raised by 512 B: 1 load of this model on cuda (driver 550.54) took up to 3 KiB more"
-                        + " than predicted; no more than half of an estimate is corrected",
-                "1024 | 1    | 512  | lowered by 512 B: 1 load of this model on cuda (driver 550.54) took at least 1023 B"
-                        + " less than predicted; no more than half of an estimate is corrected"
+                "20             | 20  | 20  | 20  | 1 | learned from 1 load on K, which took 20 B more than predicted",
+                "0              | 0   | 0   | 0   | 1 | learned from 1 load on K, which took no more than predicted",
+                "-20            | 0   | 0   | 0   | 1 | learned from 1 load on K, which took no more than predicted",
+                "7 7            | 7   | 7   | 7   | 2 | learned from 2 loads on K, which took 7 B more than predicted",
+                "5 700          | 700 | 5   | 700 | 2 | learned from 2 loads on K, which took 5 B to 700 B more than predicted",
+                "5 700 6        | 6   | 5   | 6   | 2 | learned from 2 loads on K, which took 5 B to 6 B more than predicted;"
+                        + " 1 load that differs passed over",
+                "50 150 151     | 150 | 50  | 151 | 3 | learned from 3 loads on K, which took 50 B to 151 B more than predicted",
+                "49 150 151     | 151 | 150 | 151 | 2 | learned from 2 loads on K, which took 150 B to 151 B more than predicted;"
+                        + " 1 load that differs passed over",
+                "300 9 9 8 500  | 9   | 8   | 9   | 3 | learned from 3 loads on K, which took 8 B to 9 B more than predicted;"
+                        + " 2 loads that differ passed over",
+                "3000           | 800 | 800 | 800 | 1 | learned from 1 load on K, which took 2.93 KiB more than predicted;"
+                        + " no more than half of an estimate is added",
+                "9 9 9 9 9 9 9 9 1 1 1 1 1 | 1 | 1 | 9 | 8 |"
+                        + " learned from 8 loads on K, which took 1 B to 9 B more than predicted"
             })
-    void theReasonSaysWhatWasChanged(long predicted, long measured, long corrected, String reason) {
+    void theMedianIsLikelyAndWhatDiffersIsPassedOver(
+            String more, long bytes, long low, long high, int loads, String reason) {
         Calibration calibration = Calibration.at(path());
-        calibration.record(KEY, predicted, measured);
-        assertThat(calibration.correction(KEY, predicted)).contains(new Correction(predicted, corrected, 1, reason));
+        for (String each : more.split(" ")) {
+            calibration.record(KEY, 1600, 1600 + Long.parseLong(each));
+        }
+        assertThat(calibration.correction(KEY, 1600))
+                .contains(new Correction(bytes, low, high, loads, reason.replace("K,", "cuda (driver 550.54),")));
+    }
+
+    @Test
+    void aCorrectionLiesBetweenItsBounds() {
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> new Correction(5, 6, 7, 1, "x"))
+                .withMessage("a correction must lie between its bounds, but is 5 of 6 to 7");
+        assertThatIllegalArgumentException().isThrownBy(() -> new Correction(5, -1, 7, 1, "x"));
+        assertThatIllegalArgumentException().isThrownBy(() -> new Correction(5, 5, 4, 1, "x"));
     }
 
     @Test
     void absurdFiguresDoNotWrap() {
         Calibration calibration = Calibration.at(path());
         assertThat(calibration.record(KEY, 1, Long.MAX_VALUE)).isTrue();
-        assertThat(calibration.correction(KEY, Long.MAX_VALUE).orElseThrow().correctedBytes())
-                .isEqualTo(Long.MAX_VALUE);
+        assertThat(calibration.record(KEY, Long.MAX_VALUE, 1)).isTrue();
+        assertThat(calibration.record(KEY, Long.MAX_VALUE, Long.MAX_VALUE)).isTrue();
+        Correction most = calibration.correction(KEY, Long.MAX_VALUE).orElseThrow();
+        assertThat(most.highBytes()).isZero();
+        assertThat(most.measurements()).isEqualTo(2);
         assertThat(calibration.correction(KEY, 0)).isEmpty();
         assertThat(calibration.record(KEY, 0, 5)).isFalse();
         assertThat(calibration.record(KEY, 5, -1)).isFalse();
@@ -175,8 +206,8 @@ class CalibrationTest {
                 Files.write(path(), Arrays.copyOf(content, length));
                 Calibration.at(path())
                         .correction(KEY, 1000)
-                        .ifPresent(correction ->
-                                assertThat(correction.deltaBytes()).isEqualTo(234));
+                        .ifPresent(
+                                correction -> assertThat(correction.highBytes()).isEqualTo(234));
             }
             assertThat(log.messages(Level.WARNING)).hasSize(content.length - 2);
         }
@@ -318,6 +349,14 @@ class CalibrationTest {
             assertThat(writer.exitValue()).isZero();
         }
         assertThat(Files.readAllLines(path())).hasSize(1 + 30);
+    }
+
+    @Test
+    void aDeviceIsKnownByItsNameAndItsDriversVersion() {
+        GpuDevice card = GpuDevice.of("cuda", 1, "Card", DeviceClass.DISCRETE, PhysicalId.unknown());
+        assertThat(CalibrationKey.of("f", card)).isEqualTo(new CalibrationKey("f", "cuda", "Card"));
+        assertThat(CalibrationKey.of("f", card.withDriverVersion("550.54")))
+                .isEqualTo(new CalibrationKey("f", "cuda", "Card, driver 550.54"));
     }
 
     @Test
