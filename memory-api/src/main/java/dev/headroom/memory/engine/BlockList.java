@@ -267,17 +267,21 @@ final class BlockList {
         try {
             List<BlockTable.Piece> holes = new ArrayList<>();
             DriverBlock memory = blocks.get(growth.region()).memory();
-            long end = tlsf.regionByteSize(growth.region()) - growth.byteOffset();
-            long window = Math.min(growth.byteSize() + aheadBytes / unit * unit, end);
             tlsf.forEachHole(
                     growth.region(),
                     growth.byteOffset(),
-                    window,
+                    window(tlsf, growth, aheadBytes, unit),
                     (region, offset, size) -> holes.add(new BlockTable.Piece(region, memory, offset, size, Tlsf.NONE)));
             return holes;
         } finally {
             lock.unlock();
         }
+    }
+
+    /** How far a growth looks for holes: its own part of the range, and so many bytes behind it. */
+    static long window(Tlsf tlsf, Tlsf.Growth growth, long aheadBytes, long unit) {
+        long end = tlsf.regionByteSize(growth.region()) - growth.byteOffset();
+        return Math.min(growth.byteSize() + aheadBytes / unit * unit, end);
     }
 
     /** Enters a reserved range; nothing in it is backed yet. */
@@ -380,6 +384,17 @@ final class BlockList {
         }
     }
 
+    /** A rehearsal of requests that starts from the state of this book. */
+    Rehearsal rehearse(Rehearsal.Terms terms) {
+        lock.lock();
+        try {
+            Tlsf copy = tlsf.copy();
+            return new Rehearsal(copy, classes.copy(copy), terms);
+        } finally {
+            lock.unlock();
+        }
+    }
+
     /** Closes the book. Everything that was in it belongs to the caller. */
     List<Owned> close() {
         lock.lock();
@@ -422,15 +437,19 @@ final class BlockList {
         if (closed) {
             return null;
         }
-        Place block = blockPlace(classes.take(bytes, alignment));
-        if (block != null) {
-            return block;
+        int name = take(tlsf, classes, bytes, alignment);
+        return name == Tlsf.NONE || ClassBlocks.isBlock(name)
+                ? blockPlace(name)
+                : place(name, name, 0, tlsf.byteSize(name));
+    }
+
+    /** Finds room in a book: the name of the buffer there, or {@link Tlsf#NONE}. */
+    static int take(Tlsf tlsf, ClassBlocks classes, long bytes, long alignment) {
+        int name = classes.take(bytes, alignment);
+        if (name == Tlsf.NONE) {
+            name = tlsf.allocate(bytes, alignment);
         }
-        int node = tlsf.allocate(bytes, alignment);
-        if (node == Tlsf.NONE && classes.releaseIdle()) {
-            node = tlsf.allocate(bytes, alignment);
-        }
-        return node == Tlsf.NONE ? null : place(node, node, 0, tlsf.byteSize(node));
+        return name == Tlsf.NONE && classes.releaseIdle() ? tlsf.allocate(bytes, alignment) : name;
     }
 
     private @Nullable Place blockPlace(int name) {

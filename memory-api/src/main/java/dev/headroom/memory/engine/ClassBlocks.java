@@ -44,6 +44,13 @@ final class ClassBlocks {
             this.blocks = blocks;
             this.used = new BitSet(blocks);
         }
+
+        private Slab copy(Size in) {
+            Slab copy = new Slab(in, node, number, blocks);
+            copy.used.or(used);
+            copy.inUse = inUse;
+            return copy;
+        }
     }
 
     /** A class. */
@@ -83,6 +90,28 @@ final class ClassBlocks {
     ClassBlocks(Tlsf tlsf, List<PoolProfile.BlockClass> classes) {
         this.tlsf = tlsf;
         this.sizes = classes.stream().map(Size::new).toList();
+    }
+
+    /** These classes in the same state, on a copy of their heap. */
+    ClassBlocks copy(Tlsf heap) {
+        ClassBlocks copy =
+                new ClassBlocks(heap, sizes.stream().map(size -> size.plan).toList());
+        for (Slab slab : slabs) {
+            copy.slabs.add(slab == null ? null : slab.copy(copy.sizes.get(sizes.indexOf(slab.size))));
+        }
+        for (int i = 0; i < sizes.size(); i++) {
+            Size size = copy.sizes.get(i);
+            size.reserved = sizes.get(i).reserved;
+            size.inUse = sizes.get(i).inUse;
+            sizes.get(i).open.forEach(slab -> size.open.addLast(Objects.requireNonNull(copy.slabs.get(slab.number))));
+        }
+        copy.spareNumbers.or(spareNumbers);
+        copy.slabNodes.or(slabNodes);
+        copy.reservedBytes = reservedBytes;
+        copy.usedBytes = usedBytes;
+        copy.blocksInUse = blocksInUse;
+        copy.slabCount = slabCount;
+        return copy;
     }
 
     /** Whether a name is that of a block, not of a node. */

@@ -19,6 +19,14 @@ final class GrowthPolicy {
         return Math.max(needed, Math.min(ahead, largest));
     }
 
+    /**
+     * Bytes worth having when {@code needed} are missing and all buffers to come are known: what was set aside for them and is
+     * left, at once, up to {@code largest}.
+     */
+    static long planned(long needed, long left, long largest) {
+        return Math.max(needed, Math.min(left, largest));
+    }
+
     /** The next smaller wish after a refusal: half, but not less than needed. */
     static long smaller(long wish, long needed) {
         return Math.max(needed, wish / 2);
