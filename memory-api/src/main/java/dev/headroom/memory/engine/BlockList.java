@@ -270,18 +270,12 @@ final class BlockList {
             tlsf.forEachHole(
                     growth.region(),
                     growth.byteOffset(),
-                    window(tlsf, growth, aheadBytes, unit),
+                    GrowthPolicy.window(growth, tlsf.regionByteSize(growth.region()), aheadBytes, unit),
                     (region, offset, size) -> holes.add(new BlockTable.Piece(region, memory, offset, size, Tlsf.NONE)));
             return holes;
         } finally {
             lock.unlock();
         }
-    }
-
-    /** How far a growth looks for holes: its own part of the range, and so many bytes behind it. */
-    static long window(Tlsf tlsf, Tlsf.Growth growth, long aheadBytes, long unit) {
-        long end = tlsf.regionByteSize(growth.region()) - growth.byteOffset();
-        return Math.min(growth.byteSize() + aheadBytes / unit * unit, end);
     }
 
     /** Enters a reserved range; nothing in it is backed yet. */
@@ -437,19 +431,10 @@ final class BlockList {
         if (closed) {
             return null;
         }
-        int name = take(tlsf, classes, bytes, alignment);
+        int name = classes.takeAnywhere(bytes, alignment);
         return name == Tlsf.NONE || ClassBlocks.isBlock(name)
                 ? blockPlace(name)
                 : place(name, name, 0, tlsf.byteSize(name));
-    }
-
-    /** Finds room in a book: the name of the buffer there, or {@link Tlsf#NONE}. */
-    static int take(Tlsf tlsf, ClassBlocks classes, long bytes, long alignment) {
-        int name = classes.take(bytes, alignment);
-        if (name == Tlsf.NONE) {
-            name = tlsf.allocate(bytes, alignment);
-        }
-        return name == Tlsf.NONE && classes.releaseIdle() ? tlsf.allocate(bytes, alignment) : name;
     }
 
     private @Nullable Place blockPlace(int name) {

@@ -130,6 +130,15 @@ final class ClassBlocks {
         return Tlsf.NONE;
     }
 
+    /** Takes a block of a class, or else a range of the heap: its name or node, {@link Tlsf#NONE} if there is no room. */
+    int takeAnywhere(long bytes, long alignment) {
+        int name = take(bytes, alignment);
+        if (name == Tlsf.NONE) {
+            name = tlsf.allocate(bytes, alignment);
+        }
+        return name == Tlsf.NONE && releaseIdle() ? tlsf.allocate(bytes, alignment) : name;
+    }
+
     /** Takes a block of any class that has one in a slab already. */
     int takeLarger(long bytes, long alignment) {
         for (Size size : sizes) {

@@ -27,6 +27,11 @@ final class GrowthPolicy {
         return Math.max(needed, Math.min(left, largest));
     }
 
+    /** How far a growth looks for holes in its range: its own part, and so many bytes behind it. */
+    static long window(Tlsf.Growth growth, long rangeBytes, long aheadBytes, long unit) {
+        return Math.min(growth.byteSize() + aheadBytes / unit * unit, rangeBytes - growth.byteOffset());
+    }
+
     /** The next smaller wish after a refusal: half, but not less than needed. */
     static long smaller(long wish, long needed) {
         return Math.max(needed, wish / 2);

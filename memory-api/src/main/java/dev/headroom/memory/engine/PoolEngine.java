@@ -354,7 +354,8 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
             DomainLedger.Claim claim = new DomainLedger.Claim(true);
             // What lies idle here is counted on and must stay; only if that does not do, all is begun anew.
             if (!tryReserve(accountant, requiredFor(byteSizes), claim, member)) {
-                long ignored = heaps.trim(ledger(), Long.MAX_VALUE, setting.config().waitTimeout());
+                long ignored =
+                        heaps.trim(ledger(), Long.MAX_VALUE, setting.config().waitTimeout());
                 long bytes = requiredFor(byteSizes);
                 if (!tryReserve(accountant, bytes, claim, member)) {
                     throw noRoom(accountant, bytes);

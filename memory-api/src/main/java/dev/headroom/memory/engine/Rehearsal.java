@@ -117,7 +117,7 @@ final class Rehearsal {
         }
 
         private boolean take(AllocationRequest request) {
-            return BlockList.take(book, slabs, request.byteSize(), request.byteAlignment()) != Tlsf.NONE;
+            return slabs.takeAnywhere(request.byteSize(), request.byteAlignment()) != Tlsf.NONE;
         }
 
         /** As {@link Heap} grows. False if the book is full. */
@@ -147,7 +147,7 @@ final class Rehearsal {
             book.forEachHole(
                     growth.region(),
                     growth.byteOffset(),
-                    BlockList.window(book, growth, ahead, terms.pieceUnit()),
+                    GrowthPolicy.window(growth, book.regionByteSize(growth.region()), ahead, terms.pieceUnit()),
                     (_, offset, size) -> parts.add(new long[] {offset, size}));
             for (long[] part : parts) {
                 book.commit(growth.region(), part[0], part[1]);

@@ -116,13 +116,15 @@ class RehearsalTest {
     void withOneByteLessNothingIsSetAside() {
         int refused = 0;
         int after = 0;
-        for (long seed = 0; seed < CASES / 4; seed++) {
+        for (long seed = 0; seed < CASES / 2; seed++) {
             Random random = new Random(seed);
             SimulatedDevice.Builder device = card().granularity(256L << random.nextInt(14));
             device.maxBlockBytes((1 + random.nextInt(64)) * 2 * MIB);
             SimulatedBackend backend = backend(device);
-            try (GpuMemory memory =
-                    GpuMemory.builder().backend(backend).config(config().build()).open()) {
+            try (GpuMemory memory = GpuMemory.builder()
+                    .backend(backend)
+                    .config(config().build())
+                    .open()) {
                 PoolEngine pool = (PoolEngine) memory.pool(memory.devices().getFirst());
                 List<DeviceBuffer> held = random.nextBoolean() ? List.of() : inUse(pool, random);
                 List<Long> sizes = sizes(random, 2 * MIB);
@@ -142,7 +144,7 @@ class RehearsalTest {
                 held.forEach(DeviceBuffer::close);
             }
         }
-        assertThat(refused).isGreaterThan(CASES / 8);
+        assertThat(refused).isGreaterThan(CASES / 10);
         assertThat(after).isPositive();
     }
 
@@ -172,8 +174,10 @@ class RehearsalTest {
         List<Long> sizes = Collections.nCopies(100, 5 * MIB + 3);
         for (SimulatedDevice.Builder device : List.of(card(), card().virtualMemory(2 * MIB))) {
             SimulatedBackend backend = backend(device);
-            try (GpuMemory memory =
-                    GpuMemory.builder().backend(backend).config(config().build()).open()) {
+            try (GpuMemory memory = GpuMemory.builder()
+                    .backend(backend)
+                    .config(config().build())
+                    .open()) {
                 GpuMemoryPool pool = memory.pool(memory.devices().getFirst());
                 long sum = 100 * (5 * MIB + 256);
                 assertThat(pool.growthFor(sizes).orElseThrow()).isBetween(sum, sum + 2 * MIB);
