@@ -29,12 +29,12 @@ record PlanReport(
 
     void print(PrintStream out) {
         FootprintOptions options = footprint.options();
-        out.println("%s: %s, %s, %d layers%s"
+        out.println("%s: %s, %s, %s%s"
                 .formatted(
                         model.path(),
                         model.format().label(),
                         model.architecture(),
-                        model.layers(),
+                        layers(model.layers()),
                         model.parameters().isPresent()
                                 ? ", " + model.parameters().getAsLong() + " parameters"
                                 : ""));
@@ -50,7 +50,7 @@ record PlanReport(
                         options.fullWindows() ? ", full windows" : "",
                         footprint.gpuLayers() > model.layers()
                                 ? "everything on the device"
-                                : footprint.gpuLayers() + " layers on the device"));
+                                : layers(footprint.gpuLayers()) + " on the device"));
         out.println();
         footprint.terms().stream().filter(term -> !term.kind().onHost()).forEach(term -> print(out, term));
         out.println("%-14s %12s  the high ends together".formatted("total", ByteSize.format(footprint.totalBytes())));
@@ -63,6 +63,10 @@ record PlanReport(
         out.println(selection.explain());
         out.println();
         out.println("placement: " + placement.explain());
+    }
+
+    private static String layers(long count) {
+        return count + (count == 1 ? " layer" : " layers");
     }
 
     /** Those of the footprint, what changes where a plan for a device ends up on the host, and what loads have taught. */
