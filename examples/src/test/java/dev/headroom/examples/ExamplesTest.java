@@ -7,6 +7,7 @@ import dev.headroom.memory.testkit.LeakGuard;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -95,6 +96,18 @@ class ExamplesTest {
     }
 
     @Test
+    void splitAndRebalance() {
+        List<String> lines = printed(() -> SplitAndRebalance.main(new String[0]));
+        assertThat(lines.getFirst()).isEqualTo("6 of 8 layers on devices, 2 on the host");
+        assertThat(lines.subList(lines.size() - 4, lines.size()))
+                .containsExactly(
+                        "loaded, 0 of 16 tensors fell back",
+                        "to free 3 MiB: 2 moved, 4 MiB; 0 refused",
+                        "by name: 4 moved, 8 MiB; 0 refused",
+                        "by hand: 1 moved, 1 MiB; 0 refused");
+    }
+
+    @Test
     void everyExampleIsRunHereAndListedInTheReadme() throws IOException {
         String tests = Files.readString(Path.of(System.getProperty("headroom.root", ".."))
                 .resolve("examples/src/test/java/dev/headroom/examples/ExamplesTest.java"));
@@ -112,12 +125,20 @@ class ExamplesTest {
         }
     }
 
-    private static List<String> printed(Runnable main) {
+    /** The main method of an example. */
+    @FunctionalInterface
+    private interface Example {
+        void run() throws IOException;
+    }
+
+    private static List<String> printed(Example main) {
         PrintStream before = System.out;
         ByteArrayOutputStream printed = new ByteArrayOutputStream();
         try (PrintStream capture = new PrintStream(printed, true, StandardCharsets.UTF_8)) {
             System.setOut(capture);
             main.run();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         } finally {
             System.setOut(before);
         }

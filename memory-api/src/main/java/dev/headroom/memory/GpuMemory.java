@@ -322,12 +322,35 @@ public final class GpuMemory implements AutoCloseable {
         Map<PoolEngine, Long> shares = new LinkedHashMap<>();
         bytes.forEach((device, size) -> {
             requirePositive(size);
-            if (!(pool(device) instanceof PoolEngine engine)) {
-                throw new GpuMemoryException(device + " has a pool of its backend's own, which knows no reservations");
-            }
-            shares.put(engine, size);
+            shares.put(engine(pool(device)), size);
         });
         return LedgerReservation.of(shares);
+    }
+
+    /**
+     * Sets aside in several pools what known buffers will take there, or nothing if one of them has no room: as much as {@link
+     * GpuMemoryPool#growthFor} says. If the buffers are then allocated in this order through {@link Reservation#pool}, and nobody
+     * else uses the pools meanwhile, none of them is refused. What is set aside is taken from the driver in as few blocks as the
+     * device allows. Meant for loading a model, of which every tensor is known.
+     *
+     * @param byteSizes the sizes in order, each above 0, by the pool of this object they will be allocated from; one pool for
+     *     each device
+     * @return the reservation, to be closed by the caller
+     * @throws DeviceOutOfMemoryException if one of the pools has no room
+     * @throws AllocationTooLargeException if one of the buffers is larger than any allocation of its device
+     * @throws IllegalArgumentException if two of the pools are of one device, such as the host's own and the one that stands in
+     */
+    public Reservation reserveBuffers(Map<? extends GpuMemoryPool, List<Long>> byteSizes) {
+        Map<PoolEngine, List<Long>> shares = new LinkedHashMap<>();
+        byteSizes.forEach((pool, sizes) -> shares.put(engine(pool), List.copyOf(sizes)));
+        return LedgerReservation.ofBuffers(shares);
+    }
+
+    private static PoolEngine engine(GpuMemoryPool pool) {
+        if (pool instanceof PoolEngine engine) {
+            return engine;
+        }
+        throw new GpuMemoryException(pool.device() + " has a pool of its backend's own, which knows no reservations");
     }
 
     /**
@@ -339,6 +362,20 @@ public final class GpuMemory implements AutoCloseable {
      */
     public GpuMemoryPool pool(GpuDevice device) {
         return openOnce(pools, device, () -> openPool(device));
+    }
+
+    /**
+     * The pool that stands in where a device is full, on the first host that is not the device itself. It is opened apart from
+     * the one {@link #pool} gives, and bound by {@link MemoryConfig#fallbackLimitBytes}, not by {@link
+     * MemoryConfig#limitBytes}: so it is also where a plan puts what a limit keeps off the device. Opened on first need.
+     *
+     * @param device the device
+     * @return the pool, owned by this object; empty if there is no other host
+     * @throws DriverFailedException if the host cannot be opened
+     */
+    public Optional<GpuMemoryPool> standInPool(GpuDevice device) {
+        Objects.requireNonNull(device, "device");
+        return Optional.ofNullable(fallbackPool(device));
     }
 
     /**

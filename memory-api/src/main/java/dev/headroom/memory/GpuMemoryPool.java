@@ -1,6 +1,7 @@
 package dev.headroom.memory;
 
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
 
@@ -117,6 +118,21 @@ public interface GpuMemoryPool extends AutoCloseable {
      * @return bytes, 0 or more; what lies idle in the pool comes on top
      */
     long usableBytes();
+
+    /**
+     * How many bytes this pool has to take from the device so that buffers of these sizes fit, allocated one after the other
+     * with the default alignment: what has to be {@linkplain #usableBytes usable}, and what {@link GpuMemory#reserveBuffers}
+     * sets aside. A pool takes memory in blocks, and what is left of a block may be too small for the next buffer, so that this
+     * can be more than the sum; and less, where something lies idle in the pool. Exact as long as nobody else uses the pool and
+     * the buffers are taken through such a reservation. Plays the allocations through on a copy of the pool's books; costs
+     * about what allocating them from memory that is there already costs, and the copy.
+     *
+     * @param byteSizes the sizes in order, each above 0
+     * @return bytes, empty if one of the buffers can never lie here; from a pool of a backend's own the plain sum
+     */
+    default OptionalLong growthFor(List<Long> byteSizes) {
+        return OptionalLong.of(byteSizes.stream().mapToLong(Long::longValue).sum());
+    }
 
     /**
      * How full the device is, or the limit where one is set. Asks the driver.

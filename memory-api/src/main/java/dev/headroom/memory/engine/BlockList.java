@@ -366,12 +366,10 @@ final class BlockList {
         try {
             List<BlockTable.Piece> holes = new ArrayList<>();
             DriverBlock memory = blocks.get(growth.region()).memory();
-            long end = tlsf.regionByteSize(growth.region()) - growth.byteOffset();
-            long window = Math.min(growth.byteSize() + aheadBytes / unit * unit, end);
             tlsf.forEachHole(
                     growth.region(),
                     growth.byteOffset(),
-                    window,
+                    GrowthPolicy.window(growth, tlsf.regionByteSize(growth.region()), aheadBytes, unit),
                     (region, offset, size) -> holes.add(new BlockTable.Piece(region, memory, offset, size, Tlsf.NONE)));
             return holes;
         } finally {
@@ -479,6 +477,18 @@ final class BlockList {
         }
     }
 
+    /** A rehearsal of requests that starts from the state of this book. */
+    Rehearsal rehearse(Rehearsal.Terms terms) {
+        drain();
+        lock.lock();
+        try {
+            Tlsf copy = tlsf.copy();
+            return new Rehearsal(copy, classes.copy(copy), terms);
+        } finally {
+            lock.unlock();
+        }
+    }
+
     /** Closes the book. Everything that was in it belongs to the caller. */
     List<Owned> close() {
         BufferCache atHand = cache;
@@ -546,18 +556,12 @@ final class BlockList {
         if (closed) {
             return Tlsf.NONE;
         }
-        int block = blockPlace(classes.take(bytes, alignment));
-        if (block != Tlsf.NONE) {
-            return block;
+        int name = classes.takeAnywhere(bytes, alignment);
+        if (name == Tlsf.NONE || ClassBlocks.isBlock(name)) {
+            return blockPlace(name);
         }
-        int node = tlsf.allocate(bytes, alignment);
-        if (node == Tlsf.NONE && classes.releaseIdle()) {
-            node = tlsf.allocate(bytes, alignment);
-        }
-        if (node != Tlsf.NONE) {
-            place(node, node, 0, tlsf.byteSize(node));
-        }
-        return node;
+        place(name, name, 0, tlsf.byteSize(name));
+        return name;
     }
 
     private int blockPlace(int name) {

@@ -45,6 +45,13 @@ final class ClassBlocks {
             this.blocks = blocks;
             this.used = new BitSet(blocks);
         }
+
+        private Slab copy(Size in) {
+            Slab copy = new Slab(in, node, number, blocks);
+            copy.used.or(used);
+            copy.inUse = inUse;
+            return copy;
+        }
     }
 
     /** A class. */
@@ -88,6 +95,31 @@ final class ClassBlocks {
         this.sizes = classes.stream().map(Size::new).toArray(Size[]::new);
     }
 
+    /** These classes in the same state, on a copy of their heap. */
+    ClassBlocks copy(Tlsf heap) {
+        ClassBlocks copy = new ClassBlocks(
+                heap, Arrays.stream(sizes).map(size -> size.plan).toList());
+        for (Slab slab : slabs) {
+            copy.slabs.add(
+                    slab == null
+                            ? null
+                            : slab.copy(copy.sizes[Arrays.asList(sizes).indexOf(slab.size)]));
+        }
+        for (int i = 0; i < sizes.length; i++) {
+            Size size = copy.sizes[i];
+            size.reserved = sizes[i].reserved;
+            size.inUse = sizes[i].inUse;
+            sizes[i].open.forEach(slab -> size.open.addLast(Objects.requireNonNull(copy.slabs.get(slab.number))));
+        }
+        copy.spareNumbers.or(spareNumbers);
+        copy.slabNodes.or(slabNodes);
+        copy.reservedBytes = reservedBytes;
+        copy.usedBytes = usedBytes;
+        copy.blocksInUse = blocksInUse;
+        copy.slabCount = slabCount;
+        return copy;
+    }
+
     /** Whether a name is that of a block, not of a node. */
     static boolean isBlock(int name) {
         return name <= FIRST_NAME;
@@ -107,6 +139,15 @@ final class ClassBlocks {
             }
         }
         return Tlsf.NONE;
+    }
+
+    /** Takes a block of a class, or else a range of the heap: its name or node, {@link Tlsf#NONE} if there is no room. */
+    int takeAnywhere(long bytes, long alignment) {
+        int name = take(bytes, alignment);
+        if (name == Tlsf.NONE) {
+            name = tlsf.allocate(bytes, alignment);
+        }
+        return name == Tlsf.NONE && releaseIdle() ? tlsf.allocate(bytes, alignment) : name;
     }
 
     /** Takes a block of any class that has one in a slab already. */

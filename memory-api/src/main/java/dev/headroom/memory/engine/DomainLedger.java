@@ -52,8 +52,23 @@ final class DomainLedger {
 
     /** Bytes set aside for one owner. */
     static final class Claim {
+        private final boolean planned;
         private long remaining;
         private boolean cancelled;
+
+        /** A claim to nothing yet. */
+        Claim() {
+            this(false);
+        }
+
+        /** A claim to nothing yet; {@code planned} if it is for buffers that are known one by one. */
+        Claim(boolean planned) {
+            this.planned = planned;
+        }
+
+        boolean isPlanned() {
+            return planned;
+        }
     }
 
     /** How long one member is waited for before the next has its turn. */

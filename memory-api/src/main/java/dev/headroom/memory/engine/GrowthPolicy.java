@@ -19,6 +19,19 @@ final class GrowthPolicy {
         return Math.max(needed, Math.min(ahead, largest));
     }
 
+    /**
+     * Bytes worth having when {@code needed} are missing and all buffers to come are known: what was set aside for them and is
+     * left, at once, up to {@code largest}.
+     */
+    static long planned(long needed, long left, long largest) {
+        return Math.max(needed, Math.min(left, largest));
+    }
+
+    /** How far a growth looks for holes in its range: its own part, and so many bytes behind it. */
+    static long window(Tlsf.Growth growth, long rangeBytes, long aheadBytes, long unit) {
+        return Math.min(growth.byteSize() + aheadBytes / unit * unit, rangeBytes - growth.byteOffset());
+    }
+
     /** The next smaller wish after a refusal: half, but not less than needed. */
     static long smaller(long wish, long needed) {
         return Math.max(needed, wish / 2);

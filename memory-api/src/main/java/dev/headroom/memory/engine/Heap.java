@@ -12,6 +12,7 @@ import dev.headroom.memory.spi.VirtualMemory;
 import java.time.Duration;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.OptionalLong;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -88,8 +89,9 @@ final class Heap {
     private final SingleFlight flight = new SingleFlight();
     private final @Nullable VirtualMemory ranges;
 
+    /** Whether ranges can be reserved still; changed in a flight only. */
+    private volatile boolean reserves = true;
     // Used in a flight only.
-    private boolean reserves = true;
     private long keptBytes;
 
     /**
@@ -178,6 +180,17 @@ final class Heap {
         } finally {
             flight.end();
         }
+    }
+
+    /**
+     * What has to be set aside so that such buffers fit, allocated one after the other by nobody else; empty if one of them can
+     * never lie here.
+     */
+    OptionalLong growthFor(List<AllocationRequest> requests) throws DriverException {
+        long rangeBytes =
+                ranges == null || !reserves ? 0 : accountant.read().budget().totalBytes();
+        return blocks.rehearse(new Rehearsal.Terms(largestBlock(), blockUnit, pieceUnit, ranges != null, rangeBytes))
+                .growthFor(requests);
     }
 
     /** Gives back about so many idle bytes, waiting its turn. Returns what is gone. */
@@ -302,7 +315,7 @@ final class Heap {
             throws DriverException {
         long needed = growth.missingBytes();
         BudgetRule.Reading reading = accountant.read();
-        for (long wish = wish(needed); ; wish = GrowthPolicy.smaller(wish, needed)) {
+        for (long wish = wish(needed, claim); ; wish = GrowthPolicy.smaller(wish, needed)) {
             List<BlockTable.Piece> pieces = blocks.holes(growth, wish - needed);
             long size = pieces.stream().mapToLong(BlockTable.Piece::byteSize).sum();
             Attempt attempt = booked(size, needed, reading, claim, () -> {
@@ -350,7 +363,7 @@ final class Heap {
     private Attempt takeBlock(long bytes, long alignment, DomainLedger.Claim claim) throws DriverException {
         long needed = GrowthPolicy.roundUp(bytes, blockUnit);
         BudgetRule.Reading reading = accountant.read();
-        for (long wish = wish(needed); ; wish = GrowthPolicy.smaller(wish, needed)) {
+        for (long wish = wish(needed, claim); ; wish = GrowthPolicy.smaller(wish, needed)) {
             long size = GrowthPolicy.roundUp(wish, blockUnit);
             Attempt attempt = booked(size, needed, reading, claim, () -> {
                 return enter(session.driver().allocate(blockRequest(size)), size, bytes, alignment);
@@ -382,7 +395,11 @@ final class Heap {
         return new BlockRequest(size, Math.max(traits.baseAlignment(), AllocationRequest.MAX_ALIGNMENT), kind, name);
     }
 
-    private long wish(long needed) {
+    private long wish(long needed, DomainLedger.Claim claim) {
+        long left = claim.isPlanned() ? accountant.ledger().remaining(claim) : 0;
+        if (left > 0) {
+            return GrowthPolicy.planned(needed, left, largestBlock());
+        }
         return growsAhead
                 ? GrowthPolicy.preferred(needed, blocks.figures().usedBytes(), Math.max(needed, largestBlock()))
                 : needed;

@@ -28,6 +28,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.OptionalLong;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
@@ -174,6 +175,13 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     @Override
     public long usableBytes() {
         return asking(accountant -> accountant.allowance(accountant.read()).usableBytes());
+    }
+
+    @Override
+    public OptionalLong growthFor(List<Long> byteSizes) {
+        List<AllocationRequest> requests =
+                byteSizes.stream().map(AllocationRequest::of).toList();
+        return asking(_ -> heaps.of(MemoryKind.DEVICE).growthFor(requests));
     }
 
     @Override
@@ -350,26 +358,63 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     DomainLedger.Claim reserve(long bytes) {
         return asking(accountant -> {
             DomainLedger.Claim claim = new DomainLedger.Claim();
-            BudgetRule.Reading reading = accountant.read();
-            boolean done = accountant.tryReserve(bytes, reading, claim);
-            long missing = accountant.allowance(reading).missingBytes(bytes);
-            if (!done && ledger().collectIdle(missing, null) > 0) {
-                reading = accountant.read();
-                done = accountant.tryReserve(bytes, reading, claim);
-            }
-            // What is missing is only a guess where the free figure lags, or says 0 and not how far it is below.
-            if (!done && ledger().collectIdle(Long.MAX_VALUE, null) > 0) {
-                reading = accountant.read();
-                done = accountant.tryReserve(bytes, reading, claim);
-            }
-            if (!done) {
-                throw refusals.outOfMemory(
-                        heaps.primary(),
-                        AllocationRequest.of(bytes),
-                        new Heap.Refusal(bytes, accountant.allowance(reading), null));
+            if (!tryReserve(accountant, bytes, claim, null)) {
+                throw noRoom(accountant, bytes);
             }
             return claim;
         });
+    }
+
+    /** Sets aside what known buffers will take, in this order. */
+    DomainLedger.Claim reserveBuffers(List<Long> byteSizes) {
+        return asking(accountant -> {
+            DomainLedger.Claim claim = new DomainLedger.Claim(true);
+            // What lies idle here is counted on and must stay; only if that does not do, all is begun anew.
+            if (!tryReserve(accountant, requiredFor(byteSizes), claim, member)) {
+                long ignored =
+                        heaps.trim(ledger(), Long.MAX_VALUE, setting.config().waitTimeout());
+                long bytes = requiredFor(byteSizes);
+                if (!tryReserve(accountant, bytes, claim, member)) {
+                    throw noRoom(accountant, bytes);
+                }
+            }
+            return claim;
+        });
+    }
+
+    /** Reserves, if need be after pools of the same memory have given back what they do not use. */
+    private boolean tryReserve(
+            Accountant accountant, long bytes, DomainLedger.Claim claim, DomainLedger.@Nullable Member except)
+            throws DriverException {
+        BudgetRule.Reading reading = accountant.read();
+        boolean done = accountant.tryReserve(bytes, reading, claim);
+        long missing = accountant.allowance(reading).missingBytes(bytes);
+        if (!done && ledger().collectIdle(missing, except) > 0) {
+            reading = accountant.read();
+            done = accountant.tryReserve(bytes, reading, claim);
+        }
+        // What is missing is only a guess where the free figure lags, or says 0 and not how far it is below.
+        if (!done && ledger().collectIdle(Long.MAX_VALUE, except) > 0) {
+            done = accountant.tryReserve(bytes, accountant.read(), claim);
+        }
+        return done;
+    }
+
+    private GpuMemoryException noRoom(Accountant accountant, long bytes) throws DriverException {
+        return refusals.outOfMemory(
+                heaps.primary(),
+                AllocationRequest.of(bytes),
+                new Heap.Refusal(bytes, accountant.allowance(accountant.read()), null));
+    }
+
+    private long requiredFor(List<Long> byteSizes) {
+        OptionalLong bytes = growthFor(byteSizes);
+        if (bytes.isEmpty()) {
+            long largest = byteSizes.stream().max(Long::compare).orElse(0L);
+            throw refusals.overLargestBlock(
+                    AllocationRequest.of(largest), heaps.of(MemoryKind.DEVICE).largestBlock());
+        }
+        return bytes.getAsLong();
     }
 
     /** Returns what is still set aside. */

@@ -166,6 +166,36 @@ public final class Tlsf {
         Arrays.fill(heads, NONE);
     }
 
+    /**
+     * An allocator in the same state, which shares nothing with this one: the same requests get the same nodes and places. For
+     * trying out what would happen. Copies some arrays, about 32 bytes for each range.
+     *
+     * @return the copy
+     */
+    public Tlsf copy() {
+        Tlsf copy = new Tlsf(granule);
+        copy.levelMap = levelMap;
+        System.arraycopy(binMaps, 0, copy.binMaps, 0, binMaps.length);
+        System.arraycopy(heads, 0, copy.heads, 0, heads.length);
+        copy.holes = holes;
+        copy.nodeCapacity = nodeCapacity;
+        copy.spans = spans.clone();
+        copy.links = links.clone();
+        copy.spares = spares;
+        copy.nodeLimit = nodeLimit;
+        copy.regionSizes = regionSizes.clone();
+        copy.regionFirst = regionFirst.clone();
+        copy.regionHoles = regionHoles.clone();
+        copy.regionLimit = regionLimit;
+        copy.regionCount = regionCount;
+        copy.capacity = capacity;
+        copy.free = free;
+        copy.holeBytes = holeBytes;
+        copy.holeCount = holeCount;
+        copy.allocations = allocations;
+        return copy;
+    }
+
     // ---- regions
 
     /**

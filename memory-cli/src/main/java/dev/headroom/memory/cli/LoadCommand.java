@@ -3,13 +3,16 @@ package dev.headroom.memory.cli;
 import dev.headroom.memory.AllocationTooLargeException;
 import dev.headroom.memory.BackendPreference;
 import dev.headroom.memory.ByteSize;
+import dev.headroom.memory.DeviceBuffer;
 import dev.headroom.memory.DeviceClass;
 import dev.headroom.memory.DeviceOutOfMemoryException;
 import dev.headroom.memory.GpuDevice;
 import dev.headroom.memory.GpuMemory;
 import dev.headroom.memory.GpuMemoryException;
+import dev.headroom.memory.GpuMemoryPool;
 import dev.headroom.memory.MemoryConfig;
 import dev.headroom.memory.PoolReport;
+import dev.headroom.memory.Reservation;
 import dev.headroom.memory.Selection;
 import dev.headroom.memory.model.GgufFile;
 import dev.headroom.memory.model.GgufTensor;
@@ -18,22 +21,31 @@ import dev.headroom.memory.model.LoadProgress;
 import dev.headroom.memory.model.LoadedModel;
 import dev.headroom.memory.model.ModelFileException;
 import dev.headroom.memory.model.ModelLoader;
+import dev.headroom.memory.model.PoolPlacement;
 import dev.headroom.memory.model.calibration.Calibration;
 import dev.headroom.memory.model.calibration.Correction;
+import dev.headroom.memory.model.placement.Placement;
+import dev.headroom.memory.model.placement.SplitMode;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.concurrent.Callable;
+import java.util.stream.Stream;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine.TypeConversionException;
 
 /** Loads a model. */
 @Command(
@@ -66,6 +78,15 @@ final class LoadCommand implements Callable<Integer> {
             description = "Take no more than this on the device; what does not fit goes to the host.")
     private Optional<Long> limit = Optional.empty();
 
+    @Option(
+            names = "--split",
+            paramLabel = "MODE",
+            converter = ModeConverter.class,
+            description =
+                    "Plan which layers go where before loading, over devices and the host: balanced, sequential, or "
+                            + "spread, which uses several devices even where one has room. With --limit, no device gets more than that.")
+    private Optional<SplitMode> split = Optional.empty();
+
     @Option(names = "--no-fallback", description = "Load all of it onto devices, or nothing.")
     private boolean noFallback;
 
@@ -77,7 +98,8 @@ final class LoadCommand implements Callable<Integer> {
             paramLabel = "FILE",
             converter = ReportTarget.Converter.class,
             description =
-                    "Write a report on the device's pool, with the model in it, as JSON to this file; - prints it.")
+                    "Write a report on each pool that holds a part of the model, a line of JSON each, to this file; "
+                            + "- prints it.")
     private Optional<ReportTarget> reportTarget = Optional.empty();
 
     @Option(names = "--json", description = "Print JSON.")
@@ -137,36 +159,46 @@ final class LoadCommand implements Callable<Integer> {
         LearnedBytes loads = LearnedBytes.of(
                 source.demo ? Calibration.off() : context.calibration().get(), file);
         Selection selection = select(memory, bytes, loads);
-        // A limit asks to see what happens when one device is full.
-        Optional<SplitLoad> split = limit.isPresent()
-                ? Optional.empty()
-                : SplitLoad.find(memory, file, selection, device -> loads.highBytes(device, bytes), !noFallback);
+        OptionalLong most = limit.isPresent() ? OptionalLong.of(limit.get()) : OptionalLong.empty();
+        Optional<SplitLoad> plan =
+                SplitLoad.find(memory, file, selection, new SplitLoad.Wish(split, most, !noFallback));
         Optional<GpuDevice> device =
-                split.map(SplitLoad::main).or(() -> target(file).choose(selection));
+                plan.map(SplitLoad::main).or(() -> target(file).choose(selection));
         if (device.isEmpty()) {
             return refuse(selection, "no device has room for " + path);
         }
-        note(LoadCures.inOptions(describe(selection, device.get(), split)));
-        Optional<Correction> learned = split.isPresent() ? Optional.empty() : loads.correction(device.get(), bytes);
+        note(LoadCures.inOptions(describe(selection, device.get(), plan)));
+        Optional<Correction> learned = plan.isPresent() ? Optional.empty() : loads.correction(device.get(), bytes);
         learned.ifPresent(correction -> note(ByteSize.format(bytes + correction.highBytes()) + " predicted on "
                 + device.get() + ": " + correction.reason()));
         LoadReport report;
-        Optional<PoolReport> poolReport;
-        try (LoadedModel model = load(memory, file, device.get(), split)) {
-            report = LoadReport.of(model, split.map(SplitLoad::placement), learned);
+        List<PoolReport> poolReports;
+        try (LoadedModel model = load(memory, file, device.get(), plan)) {
+            report = LoadReport.of(model, plan.map(found -> found.plan().placement()), learned);
             // A limit makes a pool take what it may, and not what it would.
             if (limit.isEmpty()) {
-                loads.note(model, split.isPresent());
+                loads.note(model, plan.isPresent());
             }
-            poolReport = reportTarget.map(_ -> model.pool().report());
+            poolReports = reportTarget.isPresent() ? reports(model) : List.of();
         } catch (DeviceOutOfMemoryException | AllocationTooLargeException e) {
             return refuse(selection, String.valueOf(e.getMessage()));
         }
         context.out().println(json ? report.json() : report.describe());
-        if (reportTarget.isPresent() && poolReport.isPresent()) {
-            reportTarget.get().write(poolReport.get(), context.out());
+        if (reportTarget.isPresent()) {
+            reportTarget.get().write(poolReports, context.out());
         }
         return ExitCode.OK;
+    }
+
+    /** On all pools that hold a part of the model, the first of them first; on the chosen one if the model is empty. */
+    private static List<PoolReport> reports(LoadedModel model) {
+        Stream<GpuMemoryPool> holders = model.buffers().values().stream()
+                .flatMap(buffer -> buffer.asGpu().or(buffer::asCpu).stream())
+                .map(DeviceBuffer::pool);
+        return Stream.concat(Stream.of(model.pool()), holders)
+                .distinct()
+                .map(GpuMemoryPool::report)
+                .toList();
     }
 
     /** What was learned says which device is better. It never sends to the host what a device has room for as it is. */
@@ -188,8 +220,12 @@ final class LoadCommand implements Callable<Integer> {
 
     private static String describe(Selection selection, GpuDevice device, Optional<SplitLoad> split) {
         if (split.isPresent()) {
-            return "no device has room for all of it: "
-                    + split.get().placement().explain();
+            Placement placement = split.get().plan().placement();
+            boolean needed = selection
+                    .chosen()
+                    .filter(chosen -> chosen.deviceClass() != DeviceClass.HOST)
+                    .isEmpty();
+            return (needed ? "no device has room for all of it: " : "as planned: ") + placement.explain();
         }
         return selection.chosen().equals(Optional.of(device))
                 ? selection.explain()
@@ -211,8 +247,13 @@ final class LoadCommand implements Callable<Integer> {
                     .fallback(!noFallback)
                     .verify(verify || source.demo)
                     .progress((stage, done, total, _) -> progress.show(label(stage), done, total));
-            split.ifPresent(plan -> loader.pools(plan.pools(memory)));
-            return loader.build().load(file);
+            if (split.isEmpty()) {
+                return loader.build().load(file);
+            }
+            PoolPlacement plan = split.get().plan();
+            try (Reservation reservation = plan.reserve(memory)) {
+                return loader.pools(plan.pools(reservation)).build().load(file);
+            }
         } catch (ModelFileException | LoadCancelledException e) {
             throw e;
         } catch (IOException e) {
@@ -253,6 +294,18 @@ final class LoadCommand implements Callable<Integer> {
     private void note(String text) {
         if (!json && !common.isQuiet()) {
             context.out().println(text);
+        }
+    }
+
+    /** Reads a way to split. */
+    static final class ModeConverter implements ITypeConverter<SplitMode> {
+        @Override
+        public SplitMode convert(String text) {
+            return Arrays.stream(SplitMode.values())
+                    .filter(mode -> mode.label().equals(text))
+                    .findFirst()
+                    .orElseThrow(() -> new TypeConversionException(
+                            "there is no split \"" + text + "\"; there are balanced, sequential and spread"));
         }
     }
 

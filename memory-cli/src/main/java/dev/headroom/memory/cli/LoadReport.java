@@ -4,6 +4,7 @@ import dev.headroom.memory.ByteSize;
 import dev.headroom.memory.DeviceClass;
 import dev.headroom.memory.FallbackBuffer;
 import dev.headroom.memory.GpuDevice;
+import dev.headroom.memory.GpuMemoryPool;
 import dev.headroom.memory.MemoryStats;
 import dev.headroom.memory.model.LoadStats;
 import dev.headroom.memory.model.LoadedModel;
@@ -20,34 +21,42 @@ import tools.jackson.core.JsonGenerator;
  *
  * @param device    where the tensors went, or the first of several devices
  * @param load      what went there
- * @param pool      the figures of its pool while the model was loaded
  * @param places    what lies on each device, in the order of the file
- * @param placement the split that was carried out, if there was one
+ * @param main      the figures of the first device's pool
+ * @param placement the plan that was carried out, if there was one
  * @param learned   what earlier loads taught about this one, if it was on one device
  */
 record LoadReport(
         GpuDevice device,
         LoadStats load,
-        MemoryStats pool,
         Map<GpuDevice, Place> places,
+        MemoryStats main,
         Optional<Placement> placement,
         Optional<Correction> learned) {
 
-    /** What lies on one device. */
-    record Place(int tensors, long bytes) {
+    /**
+     * What lies on one device.
+     *
+     * @param tensors how many tensors
+     * @param bytes   their bytes
+     * @param pool    the figures of the pool they lie in, with the model loaded
+     */
+    record Place(int tensors, long bytes, MemoryStats pool) {
         Place plus(Place other) {
-            return new Place(tensors + other.tensors, bytes + other.bytes);
+            return new Place(tensors + other.tensors, bytes + other.bytes, pool);
         }
     }
 
     static LoadReport of(LoadedModel model, Optional<Placement> placement, Optional<Correction> learned) {
         Map<GpuDevice, Place> places = new LinkedHashMap<>();
+        Map<GpuMemoryPool, MemoryStats> stats = new LinkedHashMap<>();
         for (FallbackBuffer buffer : model.buffers().values()) {
-            GpuDevice device =
-                    buffer.asGpu().or(buffer::asCpu).orElseThrow().pool().device();
-            places.merge(device, new Place(1, buffer.byteSize()), Place::plus);
+            GpuMemoryPool pool = buffer.asGpu().or(buffer::asCpu).orElseThrow().pool();
+            MemoryStats figures = stats.computeIfAbsent(pool, GpuMemoryPool::stats);
+            places.merge(pool.device(), new Place(1, buffer.byteSize(), figures), Place::plus);
         }
-        return new LoadReport(model.pool().device(), model.stats(), model.pool().stats(), places, placement, learned);
+        return new LoadReport(
+                model.pool().device(), model.stats(), places, model.pool().stats(), placement, learned);
     }
 
     /** What the host took because devices were full: by plan, or when they turned out to be. */
@@ -56,7 +65,7 @@ record LoadReport(
                 .filter(entry ->
                         entry.getKey().deviceClass() == DeviceClass.HOST && device.deviceClass() != DeviceClass.HOST)
                 .map(Map.Entry::getValue)
-                .reduce(new Place(0, 0), Place::plus);
+                .reduce(new Place(0, 0, main), Place::plus);
     }
 
     /** In words, without a final line end. */
@@ -75,14 +84,22 @@ record LoadReport(
         }
         Place onHost = onHost();
         if (onHost.tensors() > 0) {
-            text.append("\nfallback: %d of these tensors, %s, %s on the host because the device is full"
+            boolean planned = placement.isPresent() && load.fallbackBuffers() == 0;
+            text.append((planned
+                            ? "\nby plan %d of these tensors, %s, %s on the host"
+                            : "\nfallback: %d of these tensors, %s, %s on the host because the device is full")
                     .formatted(
                             onHost.tensors(), ByteSize.format(onHost.bytes()), onHost.tensors() == 1 ? "lies" : "lie"));
         }
         if (load.verified()) {
             text.append("\nverified: every byte was read back and equals the file");
         }
-        return text.append("\npool: ").append(pool).toString();
+        if (places.size() <= 1) {
+            return text.append("\npool: ").append(main).toString();
+        }
+        places.forEach((place, part) ->
+                text.append("\npool of ").append(place.id()).append(": ").append(part.pool()));
+        return text.toString();
     }
 
     String json() {
@@ -100,11 +117,13 @@ record LoadReport(
         json.writeNumberProperty("bytesPerSecond", Math.round(load.bytesPerSecond()));
         json.writeNumberProperty("fallbackBuffers", onHost().tensors());
         json.writeNumberProperty("fallbackBytes", onHost().bytes());
+        json.writeNumberProperty("unplannedFallbacks", load.fallbackBuffers());
         json.writeBooleanProperty("verified", load.verified());
         Json.array(json, "devices", places.entrySet(), entry -> {
             json.writeStringProperty("device", entry.getKey().id());
             json.writeNumberProperty("tensors", entry.getValue().tensors());
             json.writeNumberProperty("bytes", entry.getValue().bytes());
+            write(json, entry.getValue().pool());
         });
         json.writeName("placement");
         json.writeRawValue(placement.map(Placement::toJson).orElse("null"));
@@ -115,6 +134,10 @@ record LoadReport(
             json.writeNumberProperty("loads", correction.measurements());
             json.writeStringProperty("reason", correction.reason());
         });
+        write(json, main);
+    }
+
+    private static void write(JsonGenerator json, MemoryStats pool) {
         json.writeObjectPropertyStart("stats");
         json.writeNumberProperty("totalAllocatedBytes", pool.totalAllocatedBytes());
         json.writeNumberProperty("inUseBytes", pool.inUseBytes());

@@ -18,6 +18,7 @@ import dev.headroom.memory.model.placement.Placement;
 import dev.headroom.memory.model.placement.PlacementMachine;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.function.ToLongFunction;
@@ -37,6 +38,14 @@ import picocli.CommandLine.TypeConversionException;
         description = "Say what a model needs, term by term and how sure each is, and where it fits.",
         footer = {"", "Only headers are read. Exit code 1 if it fits nowhere."})
 final class PlanCommand implements Callable<Integer> {
+
+    private static final Map<String, String> OPTIONS = Map.of(
+            "contextLength", "--context",
+            "gpuLayers", "--gpu-layers",
+            "batch", "--batch",
+            "ubatch", "--ubatch",
+            "sequences", "--sequences",
+            "marginBytes", "--margin");
 
     private final CommandContext context;
 
@@ -206,8 +215,16 @@ final class PlanCommand implements Callable<Integer> {
         }
     }
 
+    /** What the library calls a field, the user calls an option. */
     private ParameterException usage(IllegalArgumentException e) {
-        return new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
+        String text = String.valueOf(e.getMessage());
+        for (Map.Entry<String, String> field : OPTIONS.entrySet()) {
+            if (text.startsWith(field.getKey() + " ")) {
+                text = field.getValue() + text.substring(field.getKey().length());
+            }
+        }
+        text = text.replace("flash attention: turn it on", "--flash-attention on: add it");
+        return new ParameterException(spec.commandLine(), text, e);
     }
 
     private static ModelFile read(Path path) throws IOException {

@@ -65,7 +65,7 @@ record PlanReport(
         out.println("placement: " + placement.explain());
     }
 
-    /** Those of the footprint, and what changes where a plan for a device ends up on the host. */
+    /** Those of the footprint, what changes where a plan for a device ends up on the host, and what loads have taught. */
     private List<String> remarks() {
         List<String> remarks = new ArrayList<>(footprint.remarks());
         boolean onHost = selection.chosen().map(GpuDevice::deviceClass).equals(Optional.of(DeviceClass.HOST));

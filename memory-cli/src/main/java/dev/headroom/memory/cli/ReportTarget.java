@@ -6,12 +6,13 @@ import java.io.PrintStream;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
 /**
- * Where a pool report goes, as one line of JSON.
+ * Where reports on pools go, as one line of JSON each.
  *
  * @param file the file, empty for standard output
  */
@@ -46,13 +47,13 @@ record ReportTarget(Optional<Path> file) {
                 && Files.isSameFile(file.get(), other);
     }
 
-    void write(PoolReport report, PrintStream out) throws IOException {
+    void write(List<PoolReport> reports, PrintStream out) throws IOException {
         if (file.isEmpty()) {
-            out.println(report.toJson());
+            reports.forEach(report -> out.println(report.toJson()));
             return;
         }
         try {
-            Files.writeString(file.get(), report.toJson() + "\n");
+            Files.write(file.get(), reports.stream().map(PoolReport::toJson).toList());
         } catch (AccessDeniedException e) {
             throw new IOException(file.get() + ": writing the report is not permitted", e);
         } catch (IOException e) {

@@ -7,80 +7,102 @@ import dev.headroom.memory.GpuMemoryPool;
 import dev.headroom.memory.Selection;
 import dev.headroom.memory.model.GgufFile;
 import dev.headroom.memory.model.GgufLayers;
-import dev.headroom.memory.model.GgufTensor;
-import dev.headroom.memory.model.PlacedTensors;
-import dev.headroom.memory.model.TensorPools;
-import dev.headroom.memory.model.placement.DeviceShare;
+import dev.headroom.memory.model.PoolPlacement;
 import dev.headroom.memory.model.placement.Placement;
+import dev.headroom.memory.model.placement.PlacementDevice;
 import dev.headroom.memory.model.placement.PlacementKind;
 import dev.headroom.memory.model.placement.PlacementMachine;
 import dev.headroom.memory.model.placement.PlacementPlanner;
 import dev.headroom.memory.model.placement.PlacementPolicy;
 import dev.headroom.memory.model.placement.PlacementRequest;
-import java.util.HashMap;
-import java.util.Map;
+import dev.headroom.memory.model.placement.SplitMode;
 import java.util.Optional;
-import java.util.function.ToLongFunction;
+import java.util.OptionalLong;
 
 /**
- * A load over several pools, for a model that no single device has room for.
+ * A load by plan, over several pools.
  *
- * @param placement where its parts go
- * @param tensors   the device of every tensor
- * @param main      the first device that gets any, and is not the host
+ * @param plan where the parts of the model go
+ * @param main the first device that gets any, and is not the host
  */
-record SplitLoad(Placement placement, PlacedTensors tensors, GpuDevice main) {
+record SplitLoad(PoolPlacement plan, GpuDevice main) {
 
     /**
-     * Finds a split, where that is better than what was selected: devices alone are better than the host, and anything is
-     * better than nothing. Where only the host was asked for there is none.
+     * What was asked for.
+     *
+     * @param mode        how to split, if the user wants it to be split whether that is needed or not
+     * @param limit       the most the pool of a device may hold, if the user set a limit
+     * @param hostAllowed whether the host may take what does not fit on devices
      */
-    static Optional<SplitLoad> find(
-            GpuMemory memory,
-            GgufFile file,
-            Selection selection,
-            ToLongFunction<GpuDevice> learned,
-            boolean hostAllowed) {
+    record Wish(Optional<SplitMode> mode, OptionalLong limit, boolean hostAllowed) {}
+
+    /**
+     * Finds a plan. Unasked, only where that is better than what was selected: devices alone are better than the host, and
+     * anything is better than nothing; and not with a limit, which asks to see what happens when one device is full. Where only
+     * the host could be used there is none.
+     */
+    static Optional<SplitLoad> find(GpuMemory memory, GgufFile file, Selection selection, Wish wish) {
+        boolean asked = wish.mode().isPresent();
         boolean hostHasAll = selection
                 .chosen()
                 .filter(device -> device.deviceClass() == DeviceClass.HOST)
                 .isPresent();
-        GgufLayers layers = GgufLayers.of(file);
-        if (layers.layers().isEmpty() || (selection.chosen().isPresent() && !hostHasAll)) {
+        boolean unneeded = wish.limit().isPresent() || (selection.chosen().isPresent() && !hostHasAll);
+        if (GgufLayers.of(file).layers().isEmpty() || (!asked && unneeded)) {
             return Optional.empty();
         }
-        PlacementMachine places = PlacementMachine.of(memory, selection, learned);
-        // A pool grows in blocks, and the rest of a block may be too small for the next tensor.
-        long margin =
-                file.tensors().stream().mapToLong(GgufTensor::byteSize).max().orElse(0);
-        PlacementMachine machine = new PlacementMachine(
-                places.devices().stream()
-                        .map(device -> device.withMargin(margin))
-                        .toList(),
-                // The host is to hold a rest, so that what was learned of whole loads says nothing.
-                hostAllowed && !hostHasAll ? places.host().map(host -> host.withOverhead(0)) : Optional.empty());
-        // Weights only, and all of them on devices as far as they fit: that is what loading is asked for.
-        PlacementRequest request = PlacementRequest.of(
-                        layers.toModel()
-                                .embedding(layers.embeddingBytes(), false)
-                                .build(),
-                        machine)
-                .with(PlacementPolicy.defaults());
-        Placement placement = PlacementPlanner.plan(request);
-        if (!placement.fits() || placement.kind() == PlacementKind.HOST) {
-            return Optional.empty();
+        PlacementMachine places = PlacementMachine.of(memory, selection);
+        boolean hostTakesPart = wish.hostAllowed() && (asked || !hostHasAll);
+        PlacementMachine machine =
+                new PlacementMachine(places.devices(), hostTakesPart ? host(memory, places, wish) : Optional.empty());
+        PlacementPolicy policy =
+                PlacementPolicy.defaults().withSplit(wish.mode().orElse(SplitMode.BALANCED));
+        PlacementRequest bySums = PlacementRequest.of(
+                        GgufLayers.of(file).toLoad().build(), machine)
+                .with(policy);
+        if (!usesDevices(PlacementPlanner.plan(bySums))) {
+            return Optional.empty(); // blocks need no less than sums: no pool has to be opened to be asked
         }
-        String first = placement.shares().getFirst().deviceId();
-        return Optional.of(new SplitLoad(placement, PlacedTensors.of(file, placement), device(memory, first)));
+        PoolPlacement plan = PoolPlacement.plan(file, machine, policy, id -> pool(memory, machine, id, wish));
+        return Optional.of(plan)
+                .filter(found -> usesDevices(found.placement()))
+                .map(found -> new SplitLoad(
+                        found,
+                        device(memory, found.placement().shares().getFirst().deviceId())));
     }
 
-    /** The pools of the devices that get a part, opened on first use. */
-    TensorPools pools(GpuMemory memory) {
-        Map<String, GpuMemoryPool> pools = new HashMap<>();
-        for (DeviceShare share : placement.shares()) {
-            pools.put(share.deviceId(), memory.pool(device(memory, share.deviceId())));
+    private static boolean usesDevices(Placement placement) {
+        return placement.fits() && placement.kind() != PlacementKind.HOST;
+    }
+
+    /**
+     * The host, if it is a place beside the devices. Where they share its memory it is none, as it would only take what the
+     * devices could take themselves; but a limit keeps them from doing so, and what it leaves is the host's.
+     */
+    private static Optional<PlacementDevice> host(GpuMemory memory, PlacementMachine places, Wish wish) {
+        if (wish.limit().isEmpty() || places.devices().isEmpty()) {
+            return places.host();
         }
-        return tensors.pools(pools);
+        return standIn(memory, places).map(pool -> {
+            long shared = 0;
+            for (PlacementDevice place : places.devices()) {
+                GpuDevice device = device(memory, place.id());
+                shared += memory.domain(device).equals(memory.domain(pool.device())) ? place.usableBytes() : 0;
+            }
+            return PlacementDevice.of(pool.device().id(), Math.max(0, pool.usableBytes() - shared));
+        });
+    }
+
+    /** The pool that is not bound by the limit of the devices. */
+    private static Optional<GpuMemoryPool> standIn(GpuMemory memory, PlacementMachine places) {
+        return memory.standInPool(device(memory, places.devices().getFirst().id()));
+    }
+
+    private static GpuMemoryPool pool(GpuMemory memory, PlacementMachine machine, String id, Wish wish) {
+        boolean onHost = machine.host().filter(place -> place.id().equals(id)).isPresent();
+        return onHost && wish.limit().isPresent()
+                ? standIn(memory, machine).orElseThrow()
+                : memory.pool(device(memory, id));
     }
 
     private static GpuDevice device(GpuMemory memory, String id) {

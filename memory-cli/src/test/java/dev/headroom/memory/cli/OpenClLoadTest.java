@@ -13,6 +13,7 @@ import dev.headroom.memory.model.WriteProgress;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -90,6 +91,41 @@ class OpenClLoadTest {
                 .containsEntry("fallbackBuffers", TENSORS - 16L)
                 .containsEntry("fallbackBytes", BYTES - 64 * MIB)
                 .containsEntry("verified", true);
+    }
+
+    /** Where the device has the host's memory, only a limit makes room beside it that is worth a plan. */
+    @Test
+    @SuppressWarnings("unchecked")
+    void withASplitTheLimitIsKeptByPlan() {
+        CommandRun run = run(
+                "load", model, "--backend", "opencl", "--limit", "64MiB", "--split", "balanced", "--verify", "--json");
+        assertThat(run.code()).as(run.err()).isZero();
+        Map<String, Object> json = run.json();
+        assertThat(json)
+                .containsEntry("tensors", (long) TENSORS)
+                .containsEntry("unplannedFallbacks", 0L)
+                .containsEntry("fallbackBytes", BYTES - 64 * MIB)
+                .containsEntry("verified", true);
+        assertThat((Map<String, Object>) json.get("placement"))
+                .containsEntry("kind", "partly-on-host")
+                .containsEntry("layers", (long) TENSORS);
+        List<Map<String, Object>> devices = (List<Map<String, Object>>) json.get("devices");
+        assertThat(devices)
+                .extracting(part -> part.get("device") + " " + part.get("bytes"))
+                .containsExactlyInAnyOrder("opencl:0 " + 64 * MIB, "cpu:0 " + (BYTES - 64 * MIB));
+        CommandRun words =
+                run("load", model, "--backend", "opencl", "--limit", "64MiB", "--split", "balanced", "--verify");
+        assertThat(words.out())
+                .contains("no device has room for all of it: 16 of 24 layers on devices, 8 on the host")
+                .contains("\nby plan 8 of these tensors, 32 MiB, lie on the host")
+                .contains("\nverified: every byte was read back and equals the file");
+    }
+
+    @Test
+    void withoutALimitTheHostIsNoPlaceBesideTheDevice() {
+        CommandRun run = run("load", model, "--backend", "opencl", "--split", "balanced", "--json");
+        assertThat(run.code()).as(run.err()).isZero();
+        assertThat(run.json()).containsEntry("fallbackBuffers", 0L).containsEntry("backend", "opencl");
     }
 
     @Test

@@ -275,11 +275,11 @@ class PlanTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "--context=0|contextLength must be 1 or more, but is 0",
+                "--context=0|--context must be 1 or more, but is 0",
                 "--context=x|Invalid value for option '--context': 'x' is not a long",
-                "--sequences=70000|sequences must be 1 to 65536, but is 70000",
+                "--sequences=70000|--sequences must be 1 to 65536, but is 70000",
                 "--kv-type=q9|there is no cache type \"q9\"; there are f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0 and iq4_nl",
-                "--kv-type=q8_0|values of type Q8_0 need flash attention: turn it on, or keep values in F16, BF16 or F32",
+                "--kv-type=q8_0|values of type Q8_0 need --flash-attention on: add it, or keep values in F16, BF16 or F32",
                 "--flash-attention=yes|\"yes\" is neither on nor off",
                 "--mla=x|there is no layout \"x\"; there are latent, latent-k and expanded",
                 "--backend=cud|cud"

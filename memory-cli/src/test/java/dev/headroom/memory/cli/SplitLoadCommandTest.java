@@ -9,6 +9,7 @@ import dev.headroom.memory.model.WriteProgress;
 import dev.headroom.memory.sim.SimulatedBackend;
 import dev.headroom.memory.sim.SimulatedDevice;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -118,7 +119,7 @@ class SplitLoadCommandTest {
                 .mapToLong(part -> (long) part.get("bytes"))
                 .sum();
         assertThat(run.json()).containsEntry("fallbackBytes", onHost).containsEntry("verified", true);
-        assertThat(onHost).isBetween(12 * MIB, 16 * MIB);
+        assertThat(onHost).as("a layer of 4 MiB and the embedding").isEqualTo(5 * MIB);
     }
 
     @Test
@@ -153,5 +154,62 @@ class SplitLoadCommandTest {
         assertThat(run.code()).as(run.err()).isZero();
         assertThat(run.json()).containsEntry("placement", null).containsEntry("device", 0L);
         assertThat((long) run.json().get("fallbackBuffers")).isPositive();
+    }
+
+    /** With a plan the limit bounds every card, and what is over is placed on the host, not fallen back there. */
+    @Test
+    void aLimitWithASplitIsKeptByPlan() {
+        CommandRun run = load(cards(64, 64), "--limit", "13MiB", "--split", "balanced", "--json");
+        assertThat(run.code()).as(run.err()).isZero();
+        assertThat(placement(run)).containsEntry("kind", "partly-on-host");
+        assertThat(run.json()).containsEntry("unplannedFallbacks", 0L).containsEntry("verified", true);
+        assertThat(devices(run)).allSatisfy(part -> {
+            if (!part.get("device").equals("cpu:0")) {
+                assertThat((long) part.get("bytes")).isLessThanOrEqualTo(13 * MIB);
+            }
+        });
+        assertThat(devices(run))
+                .extracting(part -> part.get("device"))
+                .containsExactlyInAnyOrder("cuda:0", "cuda:1", "cpu:0");
+    }
+
+    /** The host's own pool would be bound by the limit too. */
+    @Test
+    void theLimitIsNotMeantForTheHost() {
+        CommandRun run = load(cards(64), "--limit", "5MiB", "--split", "sequential", "--json");
+        assertThat(run.code()).as(run.err()).isZero();
+        assertThat(run.json()).containsEntry("fallbackBytes", 29 * MIB).containsEntry("unplannedFallbacks", 0L);
+    }
+
+    @Test
+    void spreadSplitsWhereOneCardWereEnough() {
+        CommandRun one = load(cards(64, 64), "--split", "balanced", "--json");
+        assertThat(placement(one)).containsEntry("kind", "one-device");
+        CommandRun run = load(cards(64, 64), "--split", "spread");
+        assertThat(run.code()).as(run.err()).isZero();
+        assertThat(run.out())
+                .contains("as planned: all 8 layers on 2 devices, spread")
+                .containsPattern("\npool of cuda:0: allocated ")
+                .containsPattern("\npool of cuda:1: allocated ");
+        CommandRun wrong = load(cards(64), "--split", "evenly");
+        assertThat(wrong.code()).isEqualTo(ExitCode.USAGE);
+        assertThat(wrong.complaints().getFirst())
+                .contains("there is no split \"evenly\"; there are balanced, sequential and spread");
+    }
+
+    @Test
+    void allPoolsAreReported() throws IOException {
+        Path file = folder.resolve("pools.json");
+        CommandRun run = load(cards(13, 17), "--backend", "cuda", "--report", file.toString(), "--json");
+        assertThat(run.code()).as(run.err()).isZero();
+        List<String> reports = Files.readAllLines(file);
+        assertThat(reports).hasSize(3).allMatch(line -> line.startsWith("{\"schema\":1,"));
+        assertThat(reports).anyMatch(line -> line.contains("\"backend\":\"cpu\""));
+        assertThat(devices(run)).allSatisfy(part -> {
+            @SuppressWarnings("unchecked")
+            Map<String, Object> stats = (Map<String, Object>) part.get("stats");
+            assertThat((long) stats.get("inUseBytes")).isEqualTo(part.get("bytes"));
+            assertThat(stats).containsEntry("cpuFallbacks", 0L).containsEntry("activeBuffers", part.get("tensors"));
+        });
     }
 }

@@ -29,8 +29,9 @@ import java.util.Optional;
  *
  * <p>On one device the shares come to the totals of the {@link ModelFootprint}. Over several places compute and overhead are
  * counted on each device, and what a divided model needs besides is counted too: room on the device for the largest weight of
- * the host, and a second copy of an embedding that is the output matrix as well. A placement on the host alone counts
- * everything as one memory.
+ * the host. An embedding that is the output matrix as well is counted once where both lie at the same place, and twice
+ * where they do not, as llama.cpp does: it loads a second copy only if the embedding stays on the host and the output is
+ * on a device. A placement on the host alone counts everything as one memory.
  */
 public final class FootprintPlacement {
 
@@ -42,9 +43,13 @@ public final class FootprintPlacement {
     private final Optional<PlacementDevice> host;
     private final int count;
     private final boolean outputStays;
+    /** Whether the answer is to say what would make a better one possible. */
+    private final boolean withChanges;
 
-    private FootprintPlacement(ModelFile file, FootprintOptions options, PlacementMachine machine) {
+    private FootprintPlacement(
+            ModelFile file, FootprintOptions options, PlacementMachine machine, boolean withChanges) {
         this.file = file;
+        this.withChanges = withChanges;
         this.options = options;
         this.count = file.layers();
         this.outputStays =
@@ -61,10 +66,8 @@ public final class FootprintPlacement {
 
     /** How far a model is taken apart. */
     private enum Form {
-        /** All on one device, but for what the engine keeps in host memory. */
+        /** All on devices, but for what the engine keeps in host memory. */
         WHOLE,
-        /** Over several devices. */
-        SPLIT,
         /** Over devices and the host. */
         DIVIDED
     }
@@ -83,7 +86,7 @@ public final class FootprintPlacement {
      * @throws IllegalArgumentException if the options and the model do not go together
      */
     public static Placement plan(ModelFile file, FootprintOptions options, PlacementMachine machine) {
-        return new FootprintPlacement(file, options, machine).plan();
+        return new FootprintPlacement(file, options, machine, true).plan();
     }
 
     private Placement plan() {
@@ -91,9 +94,6 @@ public final class FootprintPlacement {
             return onHost();
         }
         Placement devices = ask(Form.WHOLE, policy().withoutHostLayers());
-        if (devices.kind() != PlacementKind.ONE_DEVICE && hasSecondCopy()) {
-            devices = ask(Form.SPLIT, policy().withoutHostLayers());
-        }
         if (devices.fits()) {
             return devices;
         }
@@ -106,10 +106,39 @@ public final class FootprintPlacement {
         devices.counterfactuals().stream()
                 .filter(change -> change.goal() == PlacementGoal.DEVICES)
                 .forEach(changes::add);
+        // Of what is divided the host's share is counted otherwise than of what lies there as a whole, so these are
+        // tried.
         divided.counterfactuals().stream()
-                .filter(change -> change.goal() == PlacementGoal.ANYWHERE)
+                .filter(change -> change.goal() == PlacementGoal.ANYWHERE && isTrue(change))
                 .forEach(changes::add);
         return with(divided, divided.outputDeviceId(), changes);
+    }
+
+    /** Whether the model fits somewhere after a change. */
+    private boolean isTrue(Counterfactual change) {
+        FootprintOptions then = options;
+        if (change.context().isPresent()) {
+            then = options.toBuilder()
+                    .contextLength(change.context().getAsLong())
+                    .build();
+        }
+        for (Alternative alternative : alternatives()) {
+            boolean meant = change.change() == Counterfactual.Change.CHOICE
+                    && change.text().startsWith("fits with " + alternative.name() + ",");
+            then = meant ? alternative.options() : then;
+        }
+        PlacementMachine freed = new PlacementMachine(
+                machine.devices().stream().map(place -> after(change, place)).toList(),
+                machine.host().map(place -> after(change, place)));
+        return new FootprintPlacement(file, then, freed, false).plan().fits();
+    }
+
+    /** A place after a change, with nothing more to be freed. */
+    private static PlacementDevice after(Counterfactual change, PlacementDevice place) {
+        boolean here = change.deviceId().filter(place.id()::equals).isPresent();
+        long more = here ? change.bytes().orElse(0) : 0;
+        return new PlacementDevice(
+                place.id(), Saturated.plus(place.usableBytes(), more), place.marginBytes(), place.overheadBytes(), 0);
     }
 
     private PlacementPolicy policy() {
@@ -123,7 +152,7 @@ public final class FootprintPlacement {
         PlacementRequest request =
                 PlacementRequest.of(model(form, options), machine).with(policy);
         long context = file.footprint(options).contextLength();
-        if (context > CELLS) {
+        if (withChanges && context > CELLS) {
             request = request.withContext(new ContextRange(
                     tokens -> model(
                             form, options.toBuilder().contextLength(tokens).build()),
@@ -131,7 +160,7 @@ public final class FootprintPlacement {
                     context,
                     CELLS));
         }
-        for (Alternative alternative : alternatives()) {
+        for (Alternative alternative : withChanges ? alternatives() : List.<Alternative>of()) {
             Optional<PlacementModel> other = tryModel(form, alternative.options());
             if (other.isPresent()) {
                 request = request.withChoice(alternative.name(), other.get());
@@ -176,10 +205,6 @@ public final class FootprintPlacement {
         }
     }
 
-    private boolean hasSecondCopy() {
-        return file.weights().tied() && !file.weights().embeddingOnHost() && !outputStays;
-    }
-
     private PlacementModel model(Form form, FootprintOptions as) {
         WeightFacts weights = file.weights();
         boolean somewhereElse = form == Form.DIVIDED && !outputStays;
@@ -199,10 +224,10 @@ public final class FootprintPlacement {
             model.embedding(capped(Saturated.plus(embedding, high(weights.output()))), true);
             compute = Saturated.plus(compute, logits);
         } else {
-            boolean twice = weights.tied() && (weights.embeddingOnHost() || form != Form.WHOLE);
+            long tied = weights.tied() ? high(weights.embedding()) : 0;
             model.embedding(capped(embedding), weights.embeddingOnHost())
-                    .output(capped(
-                            Saturated.plus(high(weights.output()), twice ? high(weights.embedding()) : 0, logits)));
+                    .output(capped(Saturated.plus(high(weights.output()), tied, logits)))
+                    .tied(capped(tied));
         }
         return model.compute(capped(compute), capped(hostCompute)).build();
     }

@@ -11,9 +11,10 @@ import java.util.List;
  * @param layers the weights of each layer, without cache and state
  * @param embeddingBytes what turns tokens into values
  * @param outputBytes what turns values into tokens, and what belongs nowhere else. Where the file has no output matrix, the
- *     embedding stands in for it, and its bytes are in both figures: engines keep it in both places
+ *     embedding stands in for it, and its bytes are in both figures
+ * @param tiedBytes the bytes that are in both figures; 0 where the file has an output matrix
  */
-public record GgufLayers(List<LayerBytes> layers, long embeddingBytes, long outputBytes) {
+public record GgufLayers(List<LayerBytes> layers, long embeddingBytes, long outputBytes, long tiedBytes) {
 
     private static final String EMBEDDING = "token_embd.weight";
 
@@ -31,8 +32,9 @@ public record GgufLayers(List<LayerBytes> layers, long embeddingBytes, long outp
     public static GgufLayers of(GgufFile file) {
         List<long[]> weights = new ArrayList<>();
         long embedding = 0;
-        long output =
+        long tied =
                 isTied(file) ? file.tensor(EMBEDDING).map(GgufTensor::byteSize).orElse(0L) : 0;
+        long output = tied;
         for (GgufTensor tensor : file.tensors()) {
             TensorRole role = TensorRole.of(tensor.name());
             role.layer().ifPresent(layer -> {
@@ -52,11 +54,13 @@ public record GgufLayers(List<LayerBytes> layers, long embeddingBytes, long outp
                         .map(bytes -> new LayerBytes(bytes[0], bytes[1], 0, 0))
                         .toList(),
                 embedding,
-                output);
+                output,
+                tied);
     }
 
     /**
-     * A model to be placed, to which cache, state and compute may be added.
+     * A model to be placed as an engine would, to which cache, state and compute may be added. A matrix that is embedding and
+     * output is there twice, unless both lie at the same place.
      *
      * @return a builder with these parts, the embedding on the host if there is one
      */
@@ -64,6 +68,20 @@ public record GgufLayers(List<LayerBytes> layers, long embeddingBytes, long outp
         return PlacementModel.builder()
                 .layers(layers)
                 .embedding(embeddingBytes, true)
+                .output(outputBytes)
+                .tied(tiedBytes);
+    }
+
+    /**
+     * A model to be placed as {@link PlacedTensors} will load it: every tensor once, all of them on devices as far as they fit. A
+     * matrix that is embedding and output goes where the output goes.
+     *
+     * @return a builder with these parts
+     */
+    public PlacementModel.Builder toLoad() {
+        return PlacementModel.builder()
+                .layers(layers)
+                .embedding(embeddingBytes - tiedBytes, false)
                 .output(outputBytes);
     }
 

@@ -214,7 +214,11 @@ public final class ModelFile {
                 file.tensorBytes(),
                 OptionalLong.of(values),
                 "the sum of " + file.tensors().size() + " tensors");
-        return new ModelFile(path, Format.SAFETENSORS, facts, weights);
+        return new ModelFile(
+                path,
+                Format.SAFETENSORS,
+                facts,
+                SafetensorsWeights.of(file, weights).orElse(weights));
     }
 
     /**

@@ -10,8 +10,12 @@ import java.util.OptionalLong;
 /** Finds the single changes that would reach a goal: a shorter context, another choice, memory freed on one device. */
 final class Counterfactuals {
 
-    /** What is to be freed is rounded up to this: nobody frees single bytes. */
+    /** What is to be freed is rounded up to this, or to a hundredth of a larger unit: nobody frees single bytes. */
     private static final long STEP = 1L << 20;
+
+    private static final long GIB = 1L << 30;
+    private static final long TIB = 1L << 40;
+    private static final int DECIMALS = 100;
 
     private Counterfactuals() {}
 
@@ -81,8 +85,9 @@ final class Counterfactuals {
                 low = middle;
             }
         }
-        long rounded = high > Long.MAX_VALUE - STEP ? high : (high + STEP - 1) / STEP * STEP;
-        long bytes = Math.min(rounded, device.occupiedBytes());
+        // More room is not always better for layers of odd sizes, so that what is said has to be tried too.
+        long rounded = Math.min(shown(high), device.occupiedBytes());
+        long bytes = reached(request, device, rounded, goal) ? rounded : high;
         return Optional.of(new Counterfactual(
                 Counterfactual.Change.FREE,
                 goal,
@@ -90,6 +95,18 @@ final class Counterfactuals {
                 OptionalLong.empty(),
                 OptionalLong.of(bytes),
                 Optional.of(device.id())));
+    }
+
+    /** The least that is no less than so many bytes and that {@link ByteSize#format} shows as it is. */
+    private static long shown(long bytes) {
+        if (bytes <= GIB) {
+            return (bytes + STEP - 1) / STEP * STEP;
+        }
+        long unit = bytes < TIB ? GIB : TIB;
+        long rest = bytes % unit;
+        long hundredths = (rest * DECIMALS + unit - 1) / unit;
+        long more = hundredths * unit / DECIMALS - rest;
+        return bytes > Long.MAX_VALUE - more ? bytes : bytes + more;
     }
 
     private static boolean reached(PlacementRequest request, PlacementDevice device, long freed, PlacementGoal goal) {

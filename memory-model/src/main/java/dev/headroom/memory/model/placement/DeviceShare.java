@@ -34,6 +34,26 @@ public record DeviceShare(
     }
 
     /**
+     * This share with another margin.
+     *
+     * @param bytes what is to stay free
+     * @return a copy
+     */
+    public DeviceShare withMargin(long bytes) {
+        return new DeviceShare(
+                deviceId,
+                usableBytes,
+                bytes,
+                weightBytes,
+                expertBytes,
+                cacheBytes,
+                stateBytes,
+                sharedBytes,
+                computeBytes,
+                overheadBytes);
+    }
+
+    /**
      * Everything but the margin.
      *
      * @return bytes

@@ -77,6 +77,7 @@ final class Draft {
         for (int i = 0; i < homes.length; i++) {
             bytes += homes[i] == HOST ? items.item(i).bytes() : 0;
         }
-        return bytes;
+        boolean embeddingHere = !items.hasEmbedding() || homes[0] == HOST;
+        return embeddingHere && !outputOnDevice() ? bytes - model.tiedBytes() : bytes;
     }
 }

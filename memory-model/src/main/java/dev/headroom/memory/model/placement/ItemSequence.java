@@ -93,6 +93,11 @@ final class ItemSequence {
         return bytesBefore[size()];
     }
 
+    /** Bytes of all items if they are together. */
+    long wholeBytes() {
+        return totalBytes() - (embedding && output ? model.tiedBytes() : 0);
+    }
+
     /** Bytes of the items from one up to, but not including, another. */
     long bytes(int from, int to) {
         return bytesBefore[to] - bytesBefore[from];

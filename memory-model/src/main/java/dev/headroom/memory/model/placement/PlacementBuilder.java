@@ -108,6 +108,9 @@ final class PlacementBuilder {
             used = true;
             shared += model.outputBytes();
         }
+        if (embedding.equals(place.id()) && output.equals(place.id())) {
+            shared -= model.tiedBytes();
+        }
         if (!used) {
             return Optional.empty();
         }

@@ -13,6 +13,8 @@ import java.util.List;
  *     where the first layer goes
  * @param outputBytes what turns the last layer's values into tokens: the output matrix and its buffers. Goes where the last
  *     layer goes, unless more layers fit on devices without it
+ * @param tiedBytes how much of the output is the embedding itself, as in tied models: counted once where both lie at the same
+ *     place, and twice where they do not, as each place needs a copy then
  * @param computeBytes what computing takes on each device that holds a layer or the output
  * @param hostComputeBytes what the host takes for its share of the work, if it holds any part
  * @param groups layers that must lie together
@@ -22,6 +24,7 @@ public record PlacementModel(
         long embeddingBytes,
         boolean embeddingOnHost,
         long outputBytes,
+        long tiedBytes,
         long computeBytes,
         long hostComputeBytes,
         List<LayerGroup> groups) {
@@ -36,6 +39,11 @@ public record PlacementModel(
         }
         Sizes.requireNotNegative("embeddingBytes", embeddingBytes);
         Sizes.requireNotNegative("outputBytes", outputBytes);
+        Sizes.requireNotNegative("tiedBytes", tiedBytes);
+        if (tiedBytes > Math.min(embeddingBytes, outputBytes)) {
+            throw new IllegalArgumentException("tiedBytes is " + tiedBytes + ": must be up to the embedding's "
+                    + embeddingBytes + " and the output's " + outputBytes);
+        }
         Sizes.requireNotNegative("computeBytes", computeBytes);
         Sizes.requireNotNegative("hostComputeBytes", hostComputeBytes);
         groups = groups.stream()
@@ -100,6 +108,7 @@ public record PlacementModel(
         private long embeddingBytes;
         private boolean embeddingOnHost = true;
         private long outputBytes;
+        private long tiedBytes;
         private long computeBytes;
         private long hostComputeBytes;
 
@@ -152,6 +161,17 @@ public record PlacementModel(
         }
 
         /**
+         * Sets how much of the output is the embedding itself; 0 unless set.
+         *
+         * @param bytes 0 or more, contained both in what {@link #embedding} and in what {@link #output} was given
+         * @return this builder
+         */
+        public Builder tied(long bytes) {
+            tiedBytes = bytes;
+            return this;
+        }
+
+        /**
          * Sets what computing takes; 0 unless set.
          *
          * @param perDeviceBytes on each device used
@@ -180,12 +200,19 @@ public record PlacementModel(
          * The model.
          *
          * @return the model
-         * @throws IllegalArgumentException if it has no layers, a size is below 0, groups overlap, or the sizes together are
-         *     more than a {@code long} can count
+         * @throws IllegalArgumentException if it has no layers, a size is below 0, groups overlap, more is tied than the
+         *     embedding or the output has, or the sizes together are more than a {@code long} can count
          */
         public PlacementModel build() {
             return new PlacementModel(
-                    layers, embeddingBytes, embeddingOnHost, outputBytes, computeBytes, hostComputeBytes, groups);
+                    layers,
+                    embeddingBytes,
+                    embeddingOnHost,
+                    outputBytes,
+                    tiedBytes,
+                    computeBytes,
+                    hostComputeBytes,
+                    groups);
         }
     }
 }

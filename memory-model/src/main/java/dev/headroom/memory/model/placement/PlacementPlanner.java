@@ -91,8 +91,8 @@ public final class PlacementPlanner {
 
     private static Placement nowhere(PlacementModel model, PlacementMachine machine, PlacementPolicy policy) {
         boolean embeddingStays = model.embeddingOnHost() && machine.host().isPresent();
-        long onDevice = ItemSequence.of(model, 0, !embeddingStays, true).totalBytes();
-        long onHost = ItemSequence.of(model, 0, true, true).totalBytes();
+        long onDevice = ItemSequence.of(model, 0, !embeddingStays, true).wholeBytes();
+        long onHost = ItemSequence.of(model, 0, true, true).wholeBytes();
         LongStream lacking =
                 machine.devices().stream().mapToLong(device -> lacking(device, onDevice, model.computeBytes()));
         if (policy.layersOnHost()) {

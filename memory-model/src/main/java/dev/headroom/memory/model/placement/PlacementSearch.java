@@ -90,7 +90,7 @@ final class PlacementSearch {
     private int @Nullable [] single(ItemSequence items) {
         int best = Draft.HOST;
         for (int device = 0; device < rooms.length; device++) {
-            if (rooms[device] >= items.totalBytes() && (best == Draft.HOST || rooms[device] < rooms[best])) {
+            if (rooms[device] >= items.wholeBytes() && (best == Draft.HOST || rooms[device] < rooms[best])) {
                 best = device;
             }
         }

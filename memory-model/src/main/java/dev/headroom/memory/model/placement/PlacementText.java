@@ -24,29 +24,35 @@ final class PlacementText {
 
     private static String head(Placement placement) {
         int layers = placement.layers().size();
-        String all = layers == 1 ? "the only layer" : "all " + layers + " layers";
+        String all = layers == 1 ? "its one layer" : "all " + layers + " layers";
         String first = placement.shares().isEmpty()
                 ? ""
                 : placement.shares().getFirst().deviceId();
         return switch (placement.kind()) {
             case ONE_DEVICE -> all + " on " + first;
             case SPLIT ->
-                all + " on " + computing(placement) + " devices, "
+                all + " on " + counted(computing(placement), "device") + ", "
                         + placement.split().label();
             case EXPERTS_ON_HOST ->
-                "all " + layers + " layers on " + computing(placement) + " devices, experts of "
-                        + placement.layers().stream()
-                                .filter(place -> !place.expertDeviceId().equals(place.deviceId()))
-                                .count()
-                        + " layers on the host";
+                all + " on " + counted(computing(placement), "device") + ", experts of "
+                        + counted(
+                                placement.layers().stream()
+                                        .filter(place -> !place.expertDeviceId().equals(place.deviceId()))
+                                        .count(),
+                                "layer")
+                        + " on the host";
             case PARTLY_ON_HOST -> {
                 long onHost = placement.layersOn(placement.shares().getLast().deviceId());
                 String rest = onHost == 0 ? "the output on the host" : onHost + " on the host";
-                yield (layers - onHost) + " of " + layers + " layers on devices, " + rest;
+                yield (layers - onHost) + " of " + counted(layers, "layer") + " on devices, " + rest;
             }
             case HOST -> all + " on the host";
             case NOWHERE -> "no room: the place nearest to it lacks " + ByteSize.format(placement.shortBytes());
         };
+    }
+
+    private static String counted(long count, String noun) {
+        return count + " " + noun + (count == 1 ? "" : "s");
     }
 
     private static long computing(Placement placement) {
@@ -56,14 +62,14 @@ final class PlacementText {
     private static String line(Placement placement, DeviceShare share) {
         String id = share.deviceId();
         StringJoiner parts = new StringJoiner(", ");
-        add(parts, ranges(placement, place -> place.deviceId().equals(id)), "layers ");
+        add(parts, ranges(placement, place -> place.deviceId().equals(id)), "layer");
         add(
                 parts,
                 ranges(
                         placement,
                         place -> place.expertDeviceId().equals(id)
                                 && !place.deviceId().equals(id)),
-                "experts of layers ");
+                "experts of layer");
         if (placement.embeddingDeviceId().filter(id::equals).isPresent()) {
             parts.add("embedding");
         }
@@ -91,7 +97,10 @@ final class PlacementText {
 
     private static void add(StringJoiner parts, List<int[]> ranges, String name) {
         if (!ranges.isEmpty()) {
-            parts.add(name + ranges.stream().map(PlacementText::range).collect(Collectors.joining(" ")));
+            boolean one = ranges.size() == 1 && ranges.getFirst()[0] == ranges.getFirst()[1];
+            parts.add(name
+                    + (one ? " " : "s ")
+                    + ranges.stream().map(PlacementText::range).collect(Collectors.joining(" ")));
         }
     }
 

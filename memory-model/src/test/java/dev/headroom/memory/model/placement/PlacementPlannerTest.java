@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 
 import java.util.Collections;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalLong;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -71,6 +72,38 @@ class PlacementPlannerTest {
         assertThat(plan(model(8), PlacementPolicy.defaults(), PlacementMachine.ofDevices(cuda(1, 1109)))
                         .kind())
                 .isEqualTo(PlacementKind.NOWHERE);
+    }
+
+    /** Of 60 MiB of output, 50 MiB are the embedding: one copy where both are together, two where they are not. */
+    @Test
+    void whatIsTiedIsCountedOnceForEachPlace() {
+        PlacementModel.Builder tied = PlacementModel.builder()
+                .layers(Collections.nCopies(8, LayerBytes.of(100 * MIB, 0)))
+                .output(60 * MIB)
+                .tied(50 * MIB);
+        PlacementModel onDevice = tied.embedding(50 * MIB, false).build();
+        assertThat(plan(onDevice, cuda(0, 860)).kind()).isEqualTo(PlacementKind.ONE_DEVICE);
+        assertThat(plan(onDevice, cuda(0, 860)).shares().getFirst().sharedBytes())
+                .isEqualTo(60 * MIB);
+        assertThat(plan(onDevice, cuda(0, 859)).kind()).isEqualTo(PlacementKind.PARTLY_ON_HOST);
+        Placement split = plan(onDevice, cuda(0, 450), cuda(1, 460));
+        assertThat(split.kind()).isEqualTo(PlacementKind.SPLIT);
+        assertThat(split.shares()).extracting(DeviceShare::sharedBytes).containsExactly(50 * MIB, 60 * MIB);
+        PlacementModel onHost = tied.embedding(50 * MIB, true).build();
+        Placement twice = plan(onHost, cuda(0, 860));
+        assertThat(twice.shares()).extracting(DeviceShare::sharedBytes).containsExactly(60 * MIB, 50 * MIB);
+        Placement once = plan(onHost, PlacementPolicy.defaults(), new PlacementMachine(List.of(), Optional.of(HOST)));
+        assertThat(once.kind()).isEqualTo(PlacementKind.HOST);
+        assertThat(once.shares().getFirst().usedBytes()).isEqualTo(860 * MIB);
+        Placement outputOnHost = plan(onHost, cuda(0, 159));
+        assertThat(outputOnHost.outputDeviceId()).contains("cpu:0");
+        assertThat(outputOnHost.shares().getLast().sharedBytes()).isEqualTo(60 * MIB);
+        assertThat(plan(onHost, PlacementPolicy.defaults(), PlacementMachine.ofDevices(cuda(0, 859)))
+                        .shortBytes())
+                .isEqualTo(MIB);
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> tied.tied(51 * MIB).build())
+                .withMessageStartingWith("tiedBytes is 53477376: must be up to the embedding's 52428800");
     }
 
     @Test
@@ -243,7 +276,7 @@ class PlacementPlannerTest {
         assertThat(placement.explain()).isEqualTo("""
                         6 of 8 layers on devices, 2 on the host
                           cuda:0: layers 2-6; 640 MiB of 700 MiB usable (weights 500 MiB, cache 100 MiB, compute 40 MiB); margin 0 B, 60 MiB to spare
-                          cuda:1: layers 7, output; 220 MiB of 240 MiB usable (weights 100 MiB, cache 20 MiB, embedding and output 60 MiB, compute 40 MiB); margin 0 B, 20 MiB to spare
+                          cuda:1: layer 7, output; 220 MiB of 240 MiB usable (weights 100 MiB, cache 20 MiB, embedding and output 60 MiB, compute 40 MiB); margin 0 B, 20 MiB to spare
                           cpu:0: layers 0-1, embedding; 320 MiB of 64 GiB usable (weights 200 MiB, cache 40 MiB, embedding and output 50 MiB, compute 30 MiB); margin 0 B, 63.69 GiB to spare
                           fits with q8_0 KV
                           fits if 180 MiB is freed on cuda:0""");

@@ -42,9 +42,13 @@ class PlacementPropertyTest {
         int layers = 1 + random.nextInt(24);
         boolean experts = random.nextInt(3) == 0;
         boolean even = random.nextBoolean();
+        int embedding = random.nextInt(60);
+        boolean embeddingOnHost = random.nextBoolean();
+        int output = random.nextInt(80);
         PlacementModel.Builder model = PlacementModel.builder()
-                .embedding(random.nextInt(60), random.nextBoolean())
-                .output(random.nextInt(80))
+                .embedding(embedding, embeddingOnHost)
+                .output(output)
+                .tied(new Random(seed).nextInt(3) == 0 ? Math.min(embedding, output) : 0)
                 .compute(random.nextInt(20), random.nextInt(20));
         LayerBytes same = layer(random, experts);
         for (int i = 0; i < layers; i++) {
@@ -135,6 +139,12 @@ class PlacementPropertyTest {
         if (one.model().outputBytes() > 0) {
             bytes.merge(placement.outputDeviceId().orElseThrow(), one.model().outputBytes(), Long::sum);
         }
+        // Embedding and output at one place share what is tied; at two places there are two copies.
+        placement
+                .outputDeviceId()
+                .filter(output -> placement.embeddingDeviceId().equals(Optional.of(output)))
+                .ifPresent(output -> bytes.computeIfPresent(
+                        output, (_, sum) -> sum - one.model().tiedBytes()));
         for (PlacementDevice device : one.machine().devices()) {
             bytes.computeIfPresent(device.id(), (_, sum) -> sum + one.model().computeBytes() + device.overheadBytes());
         }
