@@ -2,6 +2,7 @@
 module dev.headroom.memory.cli {
     requires dev.headroom.memory;
     requires dev.headroom.memory.model;
+    requires dev.headroom.memory.sim;
     requires info.picocli;
     requires static org.jspecify;
     requires tools.jackson.core;

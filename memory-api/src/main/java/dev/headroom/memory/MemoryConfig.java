@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.Properties;
 
 /**
  * How much a pool may take and how it behaves. Immutable. Start from a preset:
@@ -29,6 +30,8 @@ import java.util.OptionalLong;
  * @param stagingBytes       size of the staging ring of each direction, 1 MiB or more
  * @param waitTimeout        how long an allocation waits for pending work before it fails, 0 to 365 days
  * @param closeTimeout       how long a close waits for pending work before it leaves memory to the operating system, 0 to 365 days
+ * @param growthBytes        the least a pool takes from the driver at a time, where the device has it, 0 to 1 TiB; more than a
+ *                           sixteenth of what is in use is never taken beyond that
  * @param profile            how a pool cuts its memory into buffers
  * @param idleTrimAfter      how long memory may be idle before it is given back by itself, above 0 up to 365 days; empty for never
  * @param outOfMemoryReport  the folder for reports on allocations that failed for want of memory; empty for none
@@ -49,6 +52,7 @@ public record MemoryConfig(
         long stagingBytes,
         Duration waitTimeout,
         Duration closeTimeout,
+        long growthBytes,
         PoolProfile profile,
         Optional<Duration> idleTrimAfter,
         Optional<Path> outOfMemoryReport) {
@@ -58,6 +62,7 @@ public record MemoryConfig(
     /** Longer waits could not be counted in nanoseconds for good; nobody waits that long. */
     private static final Duration MAX_TIMEOUT = Duration.ofDays(365);
 
+    private static final long MAX_GROWTH = 1L << 40;
     private static final int MAX_SAMPLING = 1 << 20;
     private static final Duration MIN_INTERVAL = Duration.ofMillis(10);
     private static final Duration MAX_INTERVAL = Duration.ofDays(1);
@@ -88,6 +93,9 @@ public record MemoryConfig(
         preAllocateSizes.forEach(size -> requireAtLeast("preAllocateSizes", size, 1));
         requireTimeout("waitTimeout", waitTimeout);
         requireTimeout("closeTimeout", closeTimeout);
+        if (growthBytes < 0 || growthBytes > MAX_GROWTH) {
+            throw new IllegalArgumentException("growthBytes is " + growthBytes + ": must be from 0 to " + MAX_GROWTH);
+        }
         Objects.requireNonNull(profile, "profile");
         idleTrimAfter.ifPresent(MemoryConfig::requireIdleTime);
         Objects.requireNonNull(outOfMemoryReport, "outOfMemoryReport");
@@ -145,6 +153,31 @@ public record MemoryConfig(
     }
 
     /**
+     * Reads a configuration from properties, such as those of a file: {@code headroom.} and the name of a component above, in
+     * any number. What is not among them has its default; properties with other prefixes are ignored.
+     *
+     * <p>Sizes are numbers of bytes or texts such as {@code 512MiB}, lists of them separated by commas; durations are those of
+     * {@link Duration#parse}; what may be left out is left out by {@code none}; {@code profile} is {@code engine} or
+     * {@code blockClasses:}<i>size</i>.
+     *
+     * @param properties the properties
+     * @return the configuration
+     * @throws IllegalArgumentException if a name is unknown, or a value is none or out of its range
+     */
+    public static MemoryConfig of(Properties properties) {
+        return ConfigProperties.read(properties);
+    }
+
+    /**
+     * The configuration as properties, all of them, for {@link #of}.
+     *
+     * @return names with the prefix {@code headroom.}, and values
+     */
+    public Properties toProperties() {
+        return ConfigProperties.write(this);
+    }
+
+    /**
      * A builder that starts from the defaults.
      *
      * @return the builder
@@ -175,6 +208,7 @@ public record MemoryConfig(
         builder.stagingBytes = stagingBytes;
         builder.waitTimeout = waitTimeout;
         builder.closeTimeout = closeTimeout;
+        builder.growthBytes = growthBytes;
         builder.profile = profile;
         builder.idleTrimAfter = idleTrimAfter;
         builder.outOfMemoryReport = outOfMemoryReport;
@@ -218,6 +252,7 @@ public record MemoryConfig(
         private long stagingBytes = 16 * MIB;
         private Duration waitTimeout = Duration.ofSeconds(10);
         private Duration closeTimeout = Duration.ofSeconds(10);
+        private long growthBytes = 32 * MIB;
         private PoolProfile profile = PoolProfile.engine();
         private Optional<Duration> idleTrimAfter = Optional.empty();
         private Optional<Path> outOfMemoryReport = Optional.empty();
@@ -397,6 +432,18 @@ public record MemoryConfig(
         }
 
         /**
+         * Sets the least a pool takes from the driver at a time, where the device has it: a small request then leaves room for
+         * others that follow. Less wastes less memory and costs more driver calls.
+         *
+         * @param bytes 0, for no more than is needed, to 1 TiB
+         * @return this builder
+         */
+        public Builder growthBytes(long bytes) {
+            growthBytes = bytes;
+            return this;
+        }
+
+        /**
          * Sets how a pool cuts its memory into buffers.
          *
          * @param poolProfile the profile
@@ -455,6 +502,7 @@ public record MemoryConfig(
                     stagingBytes,
                     waitTimeout,
                     closeTimeout,
+                    growthBytes,
                     profile,
                     idleTrimAfter,
                     outOfMemoryReport);

@@ -207,6 +207,7 @@ class MemoryConfigTest {
                 .stagingBytes(17 * MIB)
                 .waitTimeout(Duration.ofMillis(19))
                 .closeTimeout(Duration.ofMillis(23))
+                .growthBytes(37)
                 .profile(PoolProfile.blockClasses(29))
                 .idleTrimAfter(Duration.ofSeconds(31))
                 .outOfMemoryReport(Path.of("reports"))
@@ -229,6 +230,7 @@ class MemoryConfigTest {
                         17 * MIB,
                         Duration.ofMillis(19),
                         Duration.ofMillis(23),
+                        37,
                         PoolProfile.blockClasses(29),
                         Optional.of(Duration.ofSeconds(31)),
                         Optional.of(Path.of("reports"))));
@@ -252,6 +254,7 @@ class MemoryConfigTest {
                 some.stagingBytes(),
                 some.waitTimeout(),
                 some.closeTimeout(),
+                some.growthBytes(),
                 some.profile(),
                 some.idleTrimAfter(),
                 some.outOfMemoryReport());

@@ -6,16 +6,13 @@ package dev.headroom.memory.engine;
  */
 final class GrowthPolicy {
 
-    /** One segment: large enough to serve thousands of small buffers, small enough to waste on a 2 GiB device. */
-    static final long SEGMENT_BYTES = 32L << 20;
-
     private static final int AHEAD_SHARE = 16;
 
     private GrowthPolicy() {}
 
     /** Bytes worth having when {@code needed} are missing and {@code live} are in use, up to {@code largest}. */
-    static long preferred(long needed, long live, long largest) {
-        long ahead = Math.max(SEGMENT_BYTES, live / AHEAD_SHARE);
+    static long preferred(long needed, long live, long segment, long largest) {
+        long ahead = Math.max(segment, segment == 0 ? 0 : live / AHEAD_SHARE);
         return Math.max(needed, Math.min(ahead, largest));
     }
 

@@ -11,7 +11,6 @@ import dev.headroom.memory.spi.KindTraits;
 import dev.headroom.memory.spi.VirtualMemory;
 import java.time.Duration;
 import java.util.List;
-import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -30,6 +29,18 @@ final class Heap {
 
     /** The part of all memory that is kept at hand for buffers of the same size, at most. */
     private static final int CACHED_SHARE = 128;
+
+    /**
+     * What a heap does for the sake of speed.
+     *
+     * @param growthBytes the least it takes from the driver at a time, where that is to be had; 0 for what is needed
+     * @param mostPerSize freed buffers of a size that are kept at hand, for each thread that should not meet others
+     */
+    record Tuning(long growthBytes, int mostPerSize) {
+
+        /** For memory that does not come and go. */
+        static final Tuning NONE = new Tuning(0, 0);
+    }
 
     /**
      * Why a heap did not grow.
@@ -79,7 +90,7 @@ final class Heap {
     private final Accountant accountant;
     private final String name;
     private final @Nullable PressureGauge gauge;
-    private final boolean growsAhead;
+    private final Tuning tuning;
     /** What sizes of blocks are multiples of. */
     private final long blockUnit;
     /** What sizes and places of pieces of ranges are multiples of. */
@@ -102,8 +113,7 @@ final class Heap {
      * @param accountant books what it takes
      * @param name       for the driver's debugging tools
      * @param counters   shared by the heaps of a pool
-     * @param buffers    how many freed buffers of a size are kept at hand; empty for a heap whose memory does not come and go,
-     *                   which takes no more than needed
+     * @param tuning     how much it takes ahead and keeps at hand
      * @param gauge      told how full the device is after each growth, null where that is not to be announced
      */
     Heap(
@@ -112,7 +122,7 @@ final class Heap {
             Accountant accountant,
             String name,
             PoolCounters counters,
-            OptionalInt buffers,
+            Tuning tuning,
             @Nullable PressureGauge gauge) {
         this.session = session;
         this.kind = kind;
@@ -120,7 +130,7 @@ final class Heap {
         this.accountant = accountant;
         this.name = name;
         this.gauge = gauge;
-        this.growsAhead = buffers.isPresent();
+        this.tuning = tuning;
         this.ranges = session.driver()
                 .virtualMemory()
                 .filter(memory -> memory.supports(kind))
@@ -128,7 +138,7 @@ final class Heap {
         long granule = Math.max(Tlsf.DEFAULT_GRANULE, traits.bindingAlignment());
         this.blockUnit = Math.max(granule, traits.granularity());
         this.pieceUnit = ranges == null ? blockUnit : Math.max(granule, ranges.granularity());
-        BlockList.Cached cached = BlockList.Cached.of(accountant.totalBytes() / CACHED_SHARE, buffers.orElse(0));
+        BlockList.Cached cached = BlockList.Cached.of(accountant.totalBytes() / CACHED_SHARE, tuning.mostPerSize());
         this.blocks = new BlockList(counters, pieceUnit, granule, cached);
     }
 
@@ -400,9 +410,8 @@ final class Heap {
         if (left > 0) {
             return GrowthPolicy.planned(needed, left, largestBlock());
         }
-        return growsAhead
-                ? GrowthPolicy.preferred(needed, blocks.figures().usedBytes(), Math.max(needed, largestBlock()))
-                : needed;
+        return GrowthPolicy.preferred(
+                needed, blocks.figures().usedBytes(), tuning.growthBytes(), Math.max(needed, largestBlock()));
     }
 
     private Attempt refusal(long bytes) throws DriverException {

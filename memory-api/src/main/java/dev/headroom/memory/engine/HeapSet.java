@@ -3,6 +3,7 @@ package dev.headroom.memory.engine;
 import dev.headroom.memory.DeviceClass;
 import dev.headroom.memory.GpuDevice;
 import dev.headroom.memory.MemoryBudget;
+import dev.headroom.memory.MemoryConfig;
 import dev.headroom.memory.MemoryKind;
 import dev.headroom.memory.MemoryStats;
 import dev.headroom.memory.PoolProfile;
@@ -14,7 +15,6 @@ import java.util.Collection;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -53,7 +53,8 @@ final class HeapSet {
         this.ledger = ledger;
         this.counters = new PoolCounters(setting.clock());
         AtomicLong limited = new AtomicLong();
-        OptionalInt pooled = OptionalInt.of(setting.config().maxPooledPerBucket());
+        MemoryConfig config = setting.config();
+        Heap.Tuning tuning = new Heap.Tuning(config.growthBytes(), config.maxPooledPerBucket());
         for (MemoryKind kind : MemoryKind.values()) {
             if (session.driver().traits(kind).supported()) {
                 boolean onDevice = isOnDevice(kind);
@@ -61,7 +62,7 @@ final class HeapSet {
                         kind, onDevice ? setting.limit() : OptionalLong.empty(), onDevice ? limited : new AtomicLong());
                 PressureGauge told = onDevice ? gauge : null; // pressure speaks of the device
                 heaps.put(
-                        kind, new Heap(session, kind, accountant, "headroom " + kind.label(), counters, pooled, told));
+                        kind, new Heap(session, kind, accountant, "headroom " + kind.label(), counters, tuning, told));
             }
         }
         divide();
@@ -88,7 +89,7 @@ final class HeapSet {
                 accountant,
                 "headroom staging",
                 new PoolCounters(setting.clock()),
-                OptionalInt.empty(),
+                Heap.Tuning.NONE,
                 null);
         staging.add(heap);
         return heap;

@@ -2,18 +2,20 @@ package dev.headroom.memory.engine;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.headroom.memory.MemoryConfig;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
 
 class GrowthPolicyTest {
 
-    private static final long SEGMENT = GrowthPolicy.SEGMENT_BYTES;
+    private static final long SEGMENT = MemoryConfig.defaults().growthBytes();
 
     @Test
     void a_small_request_takes_a_segment_and_a_large_one_itself() {
-        assertThat(GrowthPolicy.preferred(1, 0, Long.MAX_VALUE)).isEqualTo(SEGMENT);
-        assertThat(GrowthPolicy.preferred(SEGMENT + 1, 0, Long.MAX_VALUE)).isEqualTo(SEGMENT + 1);
-        assertThat(GrowthPolicy.preferred(1, 0, 5))
+        assertThat(GrowthPolicy.preferred(1, 0, SEGMENT, Long.MAX_VALUE)).isEqualTo(SEGMENT);
+        assertThat(GrowthPolicy.preferred(SEGMENT + 1, 0, SEGMENT, Long.MAX_VALUE))
+                .isEqualTo(SEGMENT + 1);
+        assertThat(GrowthPolicy.preferred(1, 0, SEGMENT, 5))
                 .as("the device gives no more")
                 .isEqualTo(5);
     }
@@ -26,7 +28,7 @@ class GrowthPolicyTest {
             long needed = 1 + random.nextLong(1L << random.nextInt(1, 41));
             long live = random.nextLong(1L << random.nextInt(1, 41));
             long largest = needed + random.nextLong(1L << random.nextInt(1, 41));
-            long wish = GrowthPolicy.preferred(needed, live, largest);
+            long wish = GrowthPolicy.preferred(needed, live, SEGMENT, largest);
             assertThat(wish).isBetween(needed, largest);
             assertThat(wish - needed).isLessThanOrEqualTo(Math.max(SEGMENT, live / 16));
         }

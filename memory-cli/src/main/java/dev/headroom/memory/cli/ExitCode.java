@@ -1,6 +1,7 @@
 package dev.headroom.memory.cli;
 
 import dev.headroom.memory.model.ModelFileException;
+import dev.headroom.memory.sim.MalformedTraceException;
 
 /** What the command's exit code says. */
 final class ExitCode {
@@ -14,15 +15,16 @@ final class ExitCode {
     /** Called wrongly. */
     static final int USAGE = 2;
 
-    /** A model file that is invalid or cannot be read. */
+    /** A model file or trace that is invalid or cannot be read. */
     static final int INVALID_FILE = 3;
 
     private ExitCode() {}
 
     /** The code for a failure that reached the top. */
     static int of(Throwable failure) {
-        return failure instanceof ModelFileException || failure instanceof UnreadableModelException
-                ? INVALID_FILE
-                : FAILED;
+        return switch (failure) {
+            case ModelFileException _, UnreadableModelException _, MalformedTraceException _ -> INVALID_FILE;
+            default -> FAILED;
+        };
     }
 }

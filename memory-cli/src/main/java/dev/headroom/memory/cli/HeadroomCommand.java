@@ -14,7 +14,7 @@ import picocli.CommandLine.Spec;
         versionProvider = HeadroomCommand.Version.class,
         footer = {
             "",
-            "Exit code: 0 done; 1 could not (nothing fits, a device failed); 2 wrong usage; 3 invalid model file.",
+            "Exit code: 0 done; 1 could not (nothing fits, a device failed); 2 wrong usage; 3 invalid file.",
             "Sizes: 7.2GiB, 512MiB, 1073741824."
         })
 final class HeadroomCommand implements Runnable {

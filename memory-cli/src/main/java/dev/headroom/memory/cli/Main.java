@@ -39,6 +39,7 @@ public final class Main {
                 .addSubcommand(new PlanCommand(context))
                 .addSubcommand(new InspectCommand(context))
                 .addSubcommand(new LoadCommand(context))
+                .addSubcommand(new ReplayCommand(context))
                 .addSubcommand(new SynthCommand(context));
         ErrorLines errors = new ErrorLines(context.err());
         int code = line.setOut(writer(context.out()))

@@ -91,6 +91,7 @@ class PreAllocationTest {
                 on.stagingBytes(),
                 on.waitTimeout(),
                 on.closeTimeout(),
+                on.growthBytes(),
                 on.profile(),
                 on.idleTrimAfter(),
                 on.outOfMemoryReport());
