@@ -69,14 +69,19 @@ CUresult cuStreamSynchronize(Handle stream) {
     LEAVE(after_work());
 }
 
+/* Of any stream, whatever is current. */
 CUresult cuStreamGetCtx(Handle stream, Handle *context) {
     ENTER(CONTEXT);
-    struct queue *queue = NULL;
-    CUresult code = queue_of(stream, &queue);
-    if (code == SUCCESS) {
-        *context = queue == NULL ? current_context() : queue->context;
+    if (stream <= 2) {
+        *context = current_context();
+        LEAVE(SUCCESS);
     }
-    LEAVE(code);
+    struct object *object = object_expect(STREAM, stream, "no such stream");
+    if (object == NULL) {
+        LEAVE(INVALID_HANDLE);
+    }
+    *context = object->context;
+    LEAVE(SUCCESS);
 }
 
 CUresult cuStreamGetFlags(Handle stream, unsigned *flags) {

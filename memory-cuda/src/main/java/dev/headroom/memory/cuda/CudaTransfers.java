@@ -9,12 +9,17 @@ import dev.headroom.memory.spi.TransferCommand.Fill;
 import dev.headroom.memory.spi.TransferCommand.InBlock;
 import dev.headroom.memory.spi.TransferCommand.InHost;
 import dev.headroom.memory.spi.TransferCommand.InPeer;
-import java.lang.foreign.MemorySegment;
 import jcuda.driver.CUstream;
 
 /**
  * Copies and fills, one call each, all of which return before the work is done. Which call serves a copy is decided by
- * where its two sides lie. Thread-safe.
+ * where its two sides lie.
+ *
+ * <p><b>Memory of the host that is not pinned is declined.</b> CUDA would take it, but copies from it at the caller's
+ * expense, and to it only when everything before it in the stream is over, user's kernels among it: the call would block
+ * for as long. The engine has pinned staging memory for that.
+ *
+ * <p>Thread-safe.
  */
 final class CudaTransfers {
 
@@ -30,30 +35,11 @@ final class CudaTransfers {
 
     void submit(TransferCommand command, CUstream stream) throws DriverException {
         switch (command) {
-            case Copy(InHost(MemorySegment source), InBlock(CudaBlock target, long offset), long size) ->
-                write(target, target.address() + offset, source.address(), size, stream);
-            case Copy(InBlock(CudaBlock source, long offset), InHost(MemorySegment target), long size) ->
-                read(target.address(), source, source.address() + offset, size, stream);
             case Copy(Endpoint source, Endpoint target, long size) ->
                 copy(block(source), address(source), block(target), address(target), size, stream);
             case Fill(DriverBlock block, long byteOffset, long byteSize, byte value) ->
                 fill((CudaBlock) block, byteOffset, byteSize, value, stream);
         }
-    }
-
-    /** Memory of the host that the driver may never have heard of. Pinned memory of ours is the host's own to write. */
-    private void write(CudaBlock target, long to, long from, long size, CUstream stream) throws DriverException {
-        if (target.isHost()) {
-            throw unsupported("the host writes its own memory itself");
-        }
-        context.run("cuMemcpyHtoDAsync", () -> cuda.copyToDevice(to, from, size, stream));
-    }
-
-    private void read(long to, CudaBlock source, long from, long size, CUstream stream) throws DriverException {
-        if (source.isHost()) {
-            throw unsupported("the host reads its own memory itself");
-        }
-        context.run("cuMemcpyDtoHAsync", () -> cuda.copyToHost(to, from, size, stream));
     }
 
     private void copy(CudaBlock source, long from, CudaBlock target, long to, long size, CUstream stream)
@@ -101,7 +87,8 @@ final class CudaTransfers {
         return switch (endpoint) {
             case InBlock(CudaBlock block, long _) -> block;
             case InPeer(CudaBlock block, long _) -> block;
-            case InBlock _, InPeer _, InHost _ -> throw unsupported("one side is no memory of CUDA's");
+            case InBlock _, InPeer _ -> throw unsupported("one side is no memory of CUDA's");
+            case InHost _ -> throw unsupported("one side is memory of the host that is not pinned");
         };
     }
 
@@ -109,7 +96,8 @@ final class CudaTransfers {
         return switch (endpoint) {
             case InBlock(CudaBlock block, long byteOffset) -> block.address() + byteOffset;
             case InPeer(CudaBlock block, long byteOffset) -> block.address() + byteOffset;
-            case InBlock _, InPeer _, InHost _ -> throw unsupported("one side is no memory of CUDA's");
+            case InBlock _, InPeer _ -> throw unsupported("one side is no memory of CUDA's");
+            case InHost _ -> throw unsupported("one side is memory of the host that is not pinned");
         };
     }
 
