@@ -93,8 +93,17 @@ final class CudaRange implements CudaBlock {
             released = true;
         }
         DriverException left = takeBack(0, handles.length);
+        if (isMapped()) { // the driver keeps addresses that something lies behind
+            return left == null ? FreeOutcome.failed(stillMapped()) : outcome(left);
+        }
         FreeOutcome gone = context.giveBack("cuMemAddressFree", () -> cuda.freeAddresses(address, byteSize));
         return left == null ? gone : outcome(left);
+    }
+
+    private boolean isMapped() {
+        synchronized (lock) {
+            return !mapped.isEmpty();
+        }
     }
 
     private void create(int i) throws DriverException {
@@ -188,6 +197,11 @@ final class CudaRange implements CudaBlock {
             refused.set(i, !gone.isFreed());
         }
         return gone.failure().orElse(null);
+    }
+
+    private static DriverException stillMapped() {
+        return new DriverException(
+                DriverException.Kind.UNEXPECTED, 0, "cuMemAddressFree", "memory behind it could not be taken back");
     }
 
     private int index(long byteOffset) {

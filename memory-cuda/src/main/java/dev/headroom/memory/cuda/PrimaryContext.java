@@ -105,9 +105,15 @@ final class PrimaryContext {
         return failure;
     }
 
-    /** Gives an object back, in a poisoned context too: one call, whatever comes of it. */
+    /**
+     * Gives an object back, in a poisoned context too: one call, whatever comes of it. Where the context would not become
+     * current the object has not been asked for yet, so that is tried twice.
+     */
     FreeOutcome giveBack(String name, IntSupplier call) {
         int code = cuda.push(handle);
+        if (code != CudaApi.SUCCESS) {
+            code = cuda.push(handle);
+        }
         if (code != CudaApi.SUCCESS) {
             return FreeOutcome.failed(failed("cuCtxPushCurrent", code));
         }

@@ -199,6 +199,16 @@ final class CudaDouble {
         invoke("double_fail_no_more");
     }
 
+    /** What this thread asks of the driver in an action is not counted, and no plan makes it fail. */
+    void unnoticed(Runnable action) {
+        invoke("double_pause", 1);
+        try {
+            action.run();
+        } finally {
+            invoke("double_pause", 0);
+        }
+    }
+
     /** Fails the nth piece of work a device does from now on; its context is of no use any more. */
     void failWork(int device, long nth, int code) {
         set(device, Property.FAIL_WORK_CODE, code);
