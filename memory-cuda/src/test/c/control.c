@@ -25,7 +25,8 @@ enum property {
     PEERS,
     POISON,
     FAIL_WORK,
-    FAIL_WORK_CODE
+    FAIL_WORK_CODE,
+    IDENTITY
 };
 
 static void forget_everything(void) {
@@ -133,6 +134,14 @@ void double_set(int index, int property, uint64_t value) {
         break;
     case FAIL_WORK_CODE:
         device->fail_work_code = (CUresult)value;
+        break;
+    case IDENTITY: /* another card of the same kind */
+        for (int i = 0; i < 8; i++) {
+            device->uuid[i] = (unsigned char)(value >> 8 * i);
+        }
+        device->domain = (int)(value & 0xFFFF);
+        device->slot = (int)(value >> 16 & 0x1F);
+        memcpy(device->card_uuid, device->uuid, sizeof device->uuid);
         break;
     }
     pthread_mutex_unlock(&lock);

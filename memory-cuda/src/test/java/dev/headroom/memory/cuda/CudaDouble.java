@@ -72,7 +72,9 @@ final class CudaDouble {
         POISON,
         /** The piece of work, counted from now, that fails, and poisons the context. */
         FAIL_WORK,
-        FAIL_WORK_CODE
+        FAIL_WORK_CODE,
+        /** Another number is another card: its UUID and PCI address change. */
+        IDENTITY
     }
 
     private enum Setting {

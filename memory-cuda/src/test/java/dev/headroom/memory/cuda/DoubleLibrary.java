@@ -44,7 +44,8 @@ final class DoubleLibrary {
     /** A folder with libraries that lack symbols. */
     static synchronized Path without(List<String> symbols) {
         folder();
-        return build(TARGET.resolve("without").resolve(String.join("+", symbols)), symbols);
+        String name = symbols.size() == 1 ? symbols.getFirst() : "several-" + symbols.hashCode();
+        return build(TARGET.resolve("without").resolve(name), symbols);
     }
 
     private static Path build(Path folder, List<String> symbols) {

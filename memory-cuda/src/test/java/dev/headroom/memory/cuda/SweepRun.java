@@ -28,6 +28,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicLong;
 
 /** One run of a workload with one fault, and everything that has to hold afterwards whatever went wrong. */
 final class SweepRun {
@@ -64,6 +65,8 @@ final class SweepRun {
     /** The program and the pump may each be in the middle of something when the other learns of the loss. */
     private static final int IN_FLIGHT = 2;
 
+    private static final AtomicLong CARDS = new AtomicLong();
+
     private static final int REUSED_BYTES = 5000;
     private static final long PATIENCE_SECONDS = 20;
 
@@ -82,6 +85,10 @@ final class SweepRun {
         this.fault = fault;
         driver = CudaDouble.machine(
                 workload.devices().stream().mapToLong(Long::longValue).toArray());
+        // The engine keeps a book for each card, and what a lost one holds stays in it.
+        for (int i = 0; i < workload.devices().size(); i++) {
+            driver.set(i, CudaDouble.Property.IDENTITY, CARDS.incrementAndGet());
+        }
         workload.set().accept(driver);
     }
 
