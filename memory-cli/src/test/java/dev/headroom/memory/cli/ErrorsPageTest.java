@@ -26,7 +26,7 @@ class ErrorsPageTest {
 
     /** The modules whose messages users see. */
     private static final List<String> MODULES =
-            List.of("memory-api", "memory-cpu-fallback", "memory-opencl", "memory-model", "memory-cli");
+            List.of("memory-api", "memory-cpu-fallback", "memory-cuda", "memory-opencl", "memory-model", "memory-cli");
 
     /** Where a message begins: an exception, the model reader's refusals, a message put together beforehand. */
     private static final Pattern MESSAGE =

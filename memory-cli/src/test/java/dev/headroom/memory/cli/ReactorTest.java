@@ -47,6 +47,7 @@ class ReactorTest {
     private static final Set<String> ARENA_OWNERS = Set.of(
             "dev.headroom.memory.cpu.MappedBlocks",
             "dev.headroom.memory.cpu.PlainBlocks",
+            "dev.headroom.memory.cuda.PinnedBlock",
             // One per load, for the mapped file.
             "dev.headroom.memory.model.OpenShards",
             "dev.headroom.memory.opencl.OpenClBlock",
