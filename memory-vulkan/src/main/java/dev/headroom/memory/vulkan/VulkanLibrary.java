@@ -1,0 +1,101 @@
+package dev.headroom.memory.vulkan;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.SymbolLookup;
+import java.util.List;
+import java.util.Locale;
+import org.lwjgl.PointerBuffer;
+
+/**
+ * Finds Vulkan without a sound. LWJGL prints advice when the system has no loader, and its failed initialiser is final for
+ * the whole process; so the loader is looked for first, and no class of LWJGL's that has an initialiser is touched before
+ * it is there.
+ */
+final class VulkanLibrary {
+
+    static final String INSTALL_HINT =
+            "install the Vulkan driver of your GPU's vendor, or Mesa's for the CPU and for AMD and Intel (on Debian:"
+                    + " mesa-vulkan-drivers and libvulkan1)";
+
+    /** How LWJGL reaches memory. With its default, a class that Java is about to remove, Java warns on the console. */
+    private static final String MEMORY_BACKEND = "org.lwjgl.system.memoryBackend";
+
+    /** MoltenVK as LWJGL brings it; macOS has no loader of its own. */
+    private static final List<String> BROUGHT_ALONG =
+            List.of("macos/arm64/org/lwjgl/vulkan/libMoltenVK.dylib", "macos/x64/org/lwjgl/vulkan/libMoltenVK.dylib");
+
+    private final List<String> names;
+    private final boolean mayBringItsOwn;
+
+    /** Looks for the loader under names of the caller's choice. */
+    VulkanLibrary(List<String> names, boolean mayBringItsOwn) {
+        this.names = names;
+        this.mayBringItsOwn = mayBringItsOwn;
+    }
+
+    /** The loader under the names it has on this system, which are those LWJGL looks for. */
+    static VulkanLibrary ofSystem() {
+        String system = System.getProperty("os.name", "").toLowerCase(Locale.ROOT);
+        if (system.startsWith("windows")) {
+            return new VulkanLibrary(List.of("vulkan-1.dll"), false);
+        }
+        if (system.startsWith("mac")) {
+            return new VulkanLibrary(List.of("libvulkan.1.dylib", "libMoltenVK.dylib"), true);
+        }
+        return new VulkanLibrary(List.of("libvulkan.so.1"), false);
+    }
+
+    /** The calls, ready for use. */
+    VkApi load() throws UnavailableException {
+        // Without permission the JVM prints warnings, and a later one will refuse.
+        if (!VulkanLibrary.class.getModule().isNativeAccessEnabled()
+                || !PointerBuffer.class.getModule().isNativeAccessEnabled()) {
+            throw new UnavailableException(
+                    "this JVM may not call native code",
+                    "start Java with --enable-native-access=ALL-UNNAMED, or with the names of the modules"
+                            + " dev.headroom.memory.vulkan and org.lwjgl");
+        }
+        if (!isThere()) {
+            throw new UnavailableException(
+                    "no Vulkan loader: %s cannot be opened".formatted(String.join(" or ", names)), INSTALL_HINT);
+        }
+        useForeignMemory();
+        try {
+            return LwjglVk.load();
+        } catch (LinkageError | RuntimeException broken) {
+            throw new UnavailableException(
+                    "LWJGL cannot load its native library: " + firstLine(broken),
+                    "make the folder for temporary files writable; LWJGL has natives for Linux, Windows and macOS",
+                    broken);
+        }
+    }
+
+    /** Chooses how LWJGL reaches memory, unless the user has. It reads the choice once, with its first class. */
+    private static void useForeignMemory() {
+        if (System.getProperty(MEMORY_BACKEND) == null) {
+            System.setProperty(MEMORY_BACKEND, "ffm");
+        }
+    }
+
+    private boolean isThere() {
+        return names.stream().anyMatch(VulkanLibrary::opens)
+                || (mayBringItsOwn
+                        && BROUGHT_ALONG.stream()
+                                .anyMatch(name ->
+                                        PointerBuffer.class.getClassLoader().getResource(name) != null));
+    }
+
+    @SuppressWarnings("restricted")
+    private static boolean opens(String name) {
+        try (Arena arena = Arena.ofConfined()) {
+            SymbolLookup.libraryLookup(name, arena);
+            return true;
+        } catch (IllegalArgumentException notThere) {
+            return false;
+        }
+    }
+
+    private static String firstLine(Throwable thrown) {
+        return String.valueOf(thrown.getMessage()).lines().findFirst().orElse("");
+    }
+}
