@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.SymbolLookup;
 import java.util.List;
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 import org.lwjgl.PointerBuffer;
 
 /**
@@ -23,6 +24,8 @@ final class VulkanLibrary {
     /** MoltenVK as LWJGL brings it; macOS has no loader of its own. */
     private static final List<String> BROUGHT_ALONG =
             List.of("macos/arm64/org/lwjgl/vulkan/libMoltenVK.dylib", "macos/x64/org/lwjgl/vulkan/libMoltenVK.dylib");
+
+    private static @Nullable String failure; // guarded by the class
 
     private final List<String> names;
     private final boolean mayBringItsOwn;
@@ -60,14 +63,22 @@ final class VulkanLibrary {
                     "no Vulkan loader: %s cannot be opened".formatted(String.join(" or ", names)), INSTALL_HINT);
         }
         useForeignMemory();
-        try {
-            return LwjglVk.load();
-        } catch (LinkageError | RuntimeException broken) {
-            throw new UnavailableException(
-                    "LWJGL cannot load its native library: " + firstLine(broken),
-                    "make the folder for temporary files writable; LWJGL has natives for Linux, Windows and macOS",
-                    broken);
+        return start();
+    }
+
+    /** Runs LWJGL's initialisers. They run once only, so what they said the first time holds for good. */
+    private static synchronized VkApi start() throws UnavailableException {
+        if (failure == null) {
+            try {
+                return LwjglVk.load();
+            } catch (LinkageError | RuntimeException broken) {
+                failure = rootCause(broken);
+            }
         }
+        throw new UnavailableException(
+                "LWJGL does not start: " + failure,
+                "reinstall the Vulkan loader; make the folder for temporary files writable; LWJGL has natives for"
+                        + " Linux, Windows and macOS");
     }
 
     /** Chooses how LWJGL reaches memory, unless the user has. It reads the choice once, with its first class. */
@@ -95,7 +106,11 @@ final class VulkanLibrary {
         }
     }
 
-    private static String firstLine(Throwable thrown) {
-        return String.valueOf(thrown.getMessage()).lines().findFirst().orElse("");
+    private static String rootCause(Throwable thrown) {
+        Throwable root = thrown;
+        for (Throwable cause = thrown; cause != null; cause = cause.getCause()) {
+            root = cause;
+        }
+        return root.toString().lines().findFirst().orElse("");
     }
 }

@@ -12,6 +12,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.UnaryOperator;
@@ -84,6 +85,10 @@ final class ScriptedVk {
     private UnaryOperator<RawDevice> disguise = raw -> raw;
     private VkInstance lent;
     private boolean hidesLayers;
+    private int version;
+    private long[][] told;
+    private Optional<Boolean> dedicated = Optional.empty();
+    private final Map<String, Integer> answers = new HashMap<>();
 
     // Guarded by this.
     private final Set<String> live = new HashSet<>();
@@ -136,6 +141,30 @@ final class ScriptedVk {
     /** Makes devices say something else of themselves. */
     ScriptedVk disguisedBy(UnaryOperator<RawDevice> change) {
         disguise = change;
+        return this;
+    }
+
+    /** Makes every call of a name fail, or succeed again. */
+    ScriptedVk answering(String name, int code) {
+        answers.put(name, code);
+        return this;
+    }
+
+    /** Gives the loader another version. */
+    ScriptedVk ofVersion(int apiVersion) {
+        version = apiVersion;
+        return this;
+    }
+
+    /** Says what is free. */
+    ScriptedVk telling(long[] budgets, long[] usages) {
+        told = new long[][] {budgets, usages};
+        return this;
+    }
+
+    /** Makes the driver want an allocation for each buffer, or not. */
+    ScriptedVk preferringDedicated(boolean wanted) {
+        dedicated = Optional.of(wanted);
         return this;
     }
 
@@ -262,7 +291,24 @@ final class ScriptedVk {
         if (name.equals("getInstanceLayers") && hidesLayers) {
             return VkApi.SUCCESS;
         }
+        int answer = answers.getOrDefault(name, VkApi.SUCCESS);
+        if (answer != VkApi.SUCCESS) {
+            return fail(args, answer);
+        }
+        if (name.equals("getInstanceVersion") && version != 0) {
+            ((int[]) args[0])[0] = version;
+            return VkApi.SUCCESS;
+        }
+        if (name.equals("getBudget") && told != null) {
+            System.arraycopy(told[0], 0, (long[]) args[1], 0, told[0].length);
+            System.arraycopy(told[1], 0, (long[]) args[2], 0, told[1].length);
+            return null;
+        }
         Object result = pass(method, args);
+        if (result instanceof VkApi.Requirements needs && dedicated.isPresent()) {
+            return new VkApi.Requirements(
+                    needs.byteSize(), needs.byteAlignment(), needs.typeBits(), dedicated.orElseThrow());
+        }
         if (Objects.equals(result, VkApi.SUCCESS)) {
             begun(name, args);
         }
