@@ -1,11 +1,14 @@
 package dev.headroom.memory.vulkan;
 
+import java.io.File;
 import java.lang.foreign.Arena;
 import java.lang.foreign.SymbolLookup;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 import org.lwjgl.PointerBuffer;
+import org.lwjgl.system.Platform;
 
 /**
  * Finds Vulkan without a sound. LWJGL prints advice when the system has no loader, and its failed initialiser is final for
@@ -63,6 +66,7 @@ final class VulkanLibrary {
                     "no Vulkan loader: %s cannot be opened".formatted(String.join(" or ", names)), INSTALL_HINT);
         }
         useForeignMemory();
+        requireNatives();
         return start();
     }
 
@@ -81,6 +85,33 @@ final class VulkanLibrary {
                         + " Linux, Windows and macOS");
     }
 
+    /** LWJGL prints when it does not find its own library: neither packed for this system, nor where the user put it. */
+    private static void requireNatives() throws UnavailableException {
+        String system =
+                switch (Platform.get()) {
+                    case LINUX -> "linux";
+                    case MACOSX -> "macos";
+                    case WINDOWS -> "windows";
+                    case FREEBSD -> "freebsd";
+                };
+        String architecture = Platform.getArchitecture().name().toLowerCase(Locale.ROOT);
+        String name = System.mapLibraryName("lwjgl");
+        boolean packed = isResource("%s/%s/org/lwjgl/%s".formatted(system, architecture, name));
+        boolean laidOut = System.getProperty("org.lwjgl.librarypath") != null
+                || Arrays.stream(System.getProperty("java.library.path", "").split(File.pathSeparator))
+                        .anyMatch(folder -> new File(folder, name).exists());
+        if (!packed && !laidOut) {
+            throw new UnavailableException(
+                    "LWJGL's native library for %s on %s is not on the class path".formatted(system, architecture),
+                    "add org.lwjgl:lwjgl with the classifier natives-" + system
+                            + ", or another one LWJGL has for this system");
+        }
+    }
+
+    private static boolean isResource(String name) {
+        return PointerBuffer.class.getClassLoader().getResource(name) != null;
+    }
+
     /** Chooses how LWJGL reaches memory, unless the user has. It reads the choice once, with its first class. */
     private static void useForeignMemory() {
         if (System.getProperty(MEMORY_BACKEND) == null) {
@@ -90,10 +121,7 @@ final class VulkanLibrary {
 
     private boolean isThere() {
         return names.stream().anyMatch(VulkanLibrary::opens)
-                || (mayBringItsOwn
-                        && BROUGHT_ALONG.stream()
-                                .anyMatch(name ->
-                                        PointerBuffer.class.getClassLoader().getResource(name) != null));
+                || (mayBringItsOwn && BROUGHT_ALONG.stream().anyMatch(VulkanLibrary::isResource));
     }
 
     @SuppressWarnings("restricted")

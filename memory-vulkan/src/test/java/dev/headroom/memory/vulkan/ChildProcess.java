@@ -28,13 +28,25 @@ record ChildProcess(int code, List<String> out, String err) {
     static ChildProcess run(
             Class<?> main, Path folder, Map<String, String> environment, List<String> options, String... args)
             throws IOException, InterruptedException {
+        return run(main, System.getProperty("java.class.path"), folder, environment, options, args);
+    }
+
+    /** The same, with another class path. */
+    static ChildProcess run(
+            Class<?> main,
+            String classPath,
+            Path folder,
+            Map<String, String> environment,
+            List<String> options,
+            String... args)
+            throws IOException, InterruptedException {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.addAll(options);
         command.addAll(List.of(
                 "-XX:ErrorFile=" + folder.resolve("hs_err.log"),
                 "-cp",
-                System.getProperty("java.class.path"),
+                classPath,
                 main.getName()));
         command.addAll(List.of(args));
         ProcessBuilder builder = new ProcessBuilder(command)

@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -97,6 +98,29 @@ class VulkanProcessTest {
         Files.copy(other, folder.resolve("libvulkan.so.1"));
         ChildProcess ended = child(Map.of("LD_LIBRARY_PATH", folder.toString()), ChildProcess.ALLOWED, "probe");
         assertSilentlyUnavailable(ended, "LWJGL does not start: ");
+    }
+
+    @Test
+    void without_lwjgls_own_library() throws Exception {
+        ScriptedVk.realOrSkip();
+        String classPath = Stream.of(System.getProperty("java.class.path").split(File.pathSeparator))
+                .filter(entry -> !entry.contains("natives"))
+                .collect(Collectors.joining(File.pathSeparator));
+        ChildProcess ended = ChildProcess.run(
+                VulkanChild.class, classPath, folder, Map.of(), ChildProcess.ALLOWED, "probe");
+        assertSilentlyUnavailable(ended, "LWJGL's native library for ");
+        assertThat(ended.out().getFirst()).contains("add org.lwjgl:lwjgl with the classifier natives-");
+    }
+
+    /** LWJGL finds another place for its library then. */
+    @Test
+    void without_a_folder_for_temporary_files() throws Exception {
+        ScriptedVk.realOrSkip();
+        List<String> options = new ArrayList<>(ChildProcess.ALLOWED);
+        options.add("-Djava.io.tmpdir=" + folder.resolve("nowhere"));
+        ChildProcess ended = child(Map.of(), options, "probe");
+        assertThat(ended.out()).hasSize(2);
+        assertThat(ended.code()).isZero();
     }
 
     @Test
