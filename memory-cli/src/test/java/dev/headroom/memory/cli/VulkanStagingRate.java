@@ -29,13 +29,14 @@ import org.lwjgl.vulkan.VkQueue;
 import org.lwjgl.vulkan.VkSubmitInfo;
 
 /**
- * How fast the tail of a file reaches fresh memory of the first Vulkan device through staging memory, written by hand and
+ * How fast the tail of a file reaches fresh memory of the first Vulkan device through a ring of staging memory, written by hand and
  * without Headroom: what a staged load is measured against. On a device with one type of memory, such as lavapipe. Run by
- * {@code scripts/load-rate}; prints the seconds of the best of a few sizes of pieces.
+ * {@code scripts/load-rate}; prints the seconds.
  */
 final class VulkanStagingRate {
 
-    private static final int[] PIECES = {256 << 10, 1 << 20, 4 << 20, 16 << 20};
+    // As Headroom's own ring is by default.
+    private static final int PIECE = 4 << 20;
     private static final int SLOTS = 4;
 
     private final VkDevice device;
@@ -52,12 +53,8 @@ final class VulkanStagingRate {
         try (FileChannel file = FileChannel.open(Path.of(args[0]));
                 Arena arena = Arena.ofShared()) {
             long bytes = Long.parseLong(args[1]);
-            double best = Double.MAX_VALUE;
-            for (int piece : PIECES) {
-                MemorySegment all = file.map(FileChannel.MapMode.READ_ONLY, 0, file.size(), arena);
-                best = Math.min(best, open().seconds(all.asSlice(all.byteSize() - bytes), piece));
-            }
-            System.out.printf(Locale.ROOT, "%.9f%n", best);
+            MemorySegment all = file.map(FileChannel.MapMode.READ_ONLY, 0, file.size(), arena);
+            System.out.printf(Locale.ROOT, "%.9f%n", open().seconds(all.asSlice(all.byteSize() - bytes)));
         }
         System.exit(0); // what is open is the operating system's
     }
@@ -73,9 +70,8 @@ final class VulkanStagingRate {
             VkInstance instance = new VkInstance(handle.get(0), info);
             VK10.vkEnumeratePhysicalDevices(instance, new int[] {1}, handle);
             VkPhysicalDevice physical = new VkPhysicalDevice(handle.get(0), instance);
-            VkDeviceQueueCreateInfo.Buffer queues = VkDeviceQueueCreateInfo.calloc(1, stack)
-                    .sType$Default()
-                    .pQueuePriorities(stack.floats(1));
+            VkDeviceQueueCreateInfo.Buffer queues =
+                    VkDeviceQueueCreateInfo.calloc(1, stack).sType$Default().pQueuePriorities(stack.floats(1));
             VkDeviceCreateInfo wanted =
                     VkDeviceCreateInfo.calloc(stack).sType$Default().pQueueCreateInfos(queues);
             check(VK10.vkCreateDevice(physical, wanted, null, handle));
@@ -135,10 +131,10 @@ final class VulkanStagingRate {
         }
     }
 
-    private double seconds(MemorySegment source, int piece) {
+    private double seconds(MemorySegment source) {
         Made target = make(source.byteSize());
-        Made staging = make((long) SLOTS * piece);
-        MemorySegment slots = map(staging, (long) SLOTS * piece);
+        Made staging = make((long) SLOTS * PIECE);
+        MemorySegment slots = map(staging, (long) SLOTS * PIECE);
         VkCommandBuffer[] commands = new VkCommandBuffer[SLOTS];
         long[] fences = new long[SLOTS];
         try (MemoryStack stack = MemoryStack.stackPush()) {
@@ -155,22 +151,20 @@ final class VulkanStagingRate {
                 commands[i] = new VkCommandBuffer(handles.get(i), device);
                 check(VK10.vkCreateFence(
                         device,
-                        VkFenceCreateInfo.calloc(stack)
-                                .sType$Default()
-                                .flags(VK10.VK_FENCE_CREATE_SIGNALED_BIT),
+                        VkFenceCreateInfo.calloc(stack).sType$Default().flags(VK10.VK_FENCE_CREATE_SIGNALED_BIT),
                         null,
                         fence));
                 fences[i] = fence[0];
             }
         }
         long start = System.nanoTime();
-        for (long done = 0; done < source.byteSize(); done += piece) {
-            int slot = (int) (done / piece % SLOTS);
-            long part = Math.min(piece, source.byteSize() - done);
+        for (long done = 0; done < source.byteSize(); done += PIECE) {
+            int slot = (int) (done / PIECE % SLOTS);
+            long part = Math.min(PIECE, source.byteSize() - done);
             check(VK10.vkWaitForFences(device, fences[slot], true, -1));
             check(VK10.vkResetFences(device, fences[slot]));
-            MemorySegment.copy(source, done, slots, (long) slot * piece, part);
-            submit(commands[slot], fences[slot], staging, (long) slot * piece, target, done, part);
+            MemorySegment.copy(source, done, slots, (long) slot * PIECE, part);
+            submit(commands[slot], fences[slot], staging, (long) slot * PIECE, target, done, part);
         }
         check(VK10.vkWaitForFences(device, fences, true, -1));
         double seconds = (System.nanoTime() - start) / 1e9;

@@ -87,13 +87,12 @@ final class VulkanLibrary {
 
     /** LWJGL prints when it does not find its own library: neither packed for this system, nor where the user put it. */
     private static void requireNatives() throws UnavailableException {
-        String system =
-                switch (Platform.get()) {
-                    case LINUX -> "linux";
-                    case MACOSX -> "macos";
-                    case WINDOWS -> "windows";
-                    case FREEBSD -> "freebsd";
-                };
+        String system = switch (Platform.get()) {
+            case LINUX -> "linux";
+            case MACOSX -> "macos";
+            case WINDOWS -> "windows";
+            case FREEBSD -> "freebsd";
+        };
         String architecture = Platform.getArchitecture().name().toLowerCase(Locale.ROOT);
         String name = System.mapLibraryName("lwjgl");
         boolean packed = isResource("%s/%s/org/lwjgl/%s".formatted(system, architecture, name));

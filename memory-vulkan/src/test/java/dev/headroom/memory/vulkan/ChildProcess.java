@@ -43,11 +43,7 @@ record ChildProcess(int code, List<String> out, String err) {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.addAll(options);
-        command.addAll(List.of(
-                "-XX:ErrorFile=" + folder.resolve("hs_err.log"),
-                "-cp",
-                classPath,
-                main.getName()));
+        command.addAll(List.of("-XX:ErrorFile=" + folder.resolve("hs_err.log"), "-cp", classPath, main.getName()));
         command.addAll(List.of(args));
         ProcessBuilder builder = new ProcessBuilder(command)
                 .directory(Files.createDirectories(folder.resolve("elsewhere")).toFile())

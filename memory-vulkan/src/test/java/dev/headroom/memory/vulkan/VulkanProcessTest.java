@@ -106,8 +106,8 @@ class VulkanProcessTest {
         String classPath = Stream.of(System.getProperty("java.class.path").split(File.pathSeparator))
                 .filter(entry -> !entry.contains("natives"))
                 .collect(Collectors.joining(File.pathSeparator));
-        ChildProcess ended = ChildProcess.run(
-                VulkanChild.class, classPath, folder, Map.of(), ChildProcess.ALLOWED, "probe");
+        ChildProcess ended =
+                ChildProcess.run(VulkanChild.class, classPath, folder, Map.of(), ChildProcess.ALLOWED, "probe");
         assertSilentlyUnavailable(ended, "LWJGL's native library for ");
         assertThat(ended.out().getFirst()).contains("add org.lwjgl:lwjgl with the classifier natives-");
     }
