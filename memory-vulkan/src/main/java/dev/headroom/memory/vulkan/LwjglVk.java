@@ -5,7 +5,6 @@ import static org.lwjgl.vulkan.VK10.VK_SHARING_MODE_CONCURRENT;
 import static org.lwjgl.vulkan.VK10.VK_SHARING_MODE_EXCLUSIVE;
 
 import java.nio.IntBuffer;
-import java.nio.LongBuffer;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Consumer;
@@ -39,8 +38,6 @@ import org.lwjgl.vulkan.VkQueue;
 import org.lwjgl.vulkan.VkSemaphoreCreateInfo;
 import org.lwjgl.vulkan.VkSemaphoreTypeCreateInfo;
 import org.lwjgl.vulkan.VkSemaphoreWaitInfo;
-import org.lwjgl.vulkan.VkSubmitInfo;
-import org.lwjgl.vulkan.VkTimelineSemaphoreSubmitInfo;
 
 /**
  * The calls, made through LWJGL. What comes before a device is made is in {@link LwjglDevices}.
@@ -324,30 +321,7 @@ final class LwjglVk implements VkApi {
 
     @Override
     public int submit(VkQueue queue, Submission submission) {
-        try (NativeFrame frame = new NativeFrame()) {
-            MemoryStack stack = frame.stack();
-            VkSubmitInfo info = VkSubmitInfo.calloc(stack).sType$Default();
-            if (submission.commands() != null) {
-                info.pCommandBuffers(stack.pointers(submission.commands()));
-            }
-            VkTimelineSemaphoreSubmitInfo values =
-                    VkTimelineSemaphoreSubmitInfo.calloc(stack).sType$Default();
-            if (submission.awaited() != NULL) {
-                info.waitSemaphoreCount(1)
-                        .pWaitSemaphores(stack.longs(submission.awaited()))
-                        .pWaitDstStageMask(stack.ints(VK10.VK_PIPELINE_STAGE_ALL_COMMANDS_BIT));
-                values.waitSemaphoreValueCount(1).pWaitSemaphoreValues(stack.longs(submission.awaitedValue()));
-            }
-            if (submission.signal() != NULL) {
-                LongBuffer semaphore = stack.longs(submission.signal());
-                info.pSignalSemaphores(semaphore);
-                values.signalSemaphoreValueCount(1).pSignalSemaphoreValues(stack.longs(submission.signalValue()));
-            }
-            if (submission.awaited() != NULL || submission.signal() != NULL) {
-                info.pNext(values);
-            }
-            return VK10.vkQueueSubmit(queue, info, submission.fence());
-        }
+        return LwjglSubmission.submit(queue, submission);
     }
 
     @Override

@@ -1,6 +1,5 @@
 package dev.headroom.memory.vulkan;
 
-import java.util.List;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
 
@@ -25,34 +24,11 @@ enum Modes {
     /** What a device says of itself in this mode. */
     UnaryOperator<RawDevice> disguise() {
         return raw -> this == NOT_COHERENT
-                ? withTypes(
+                ? Disguise.types(
                         raw,
                         raw.types().stream()
                                 .map(type -> new RawDevice.Type(type.flags() & ~HOST_COHERENT, type.heap()))
                                 .toList())
                 : raw;
-    }
-
-    static RawDevice withTypes(RawDevice raw, List<RawDevice.Type> types) {
-        return new RawDevice(
-                raw.name(),
-                raw.type(),
-                raw.apiVersion(),
-                raw.driver(),
-                raw.uuid(),
-                raw.pciAddress(),
-                raw.extensions(),
-                raw.heaps(),
-                types,
-                raw.families(),
-                raw.maxAllocations(),
-                raw.maxAllocationBytes(),
-                raw.maxBufferBytes(),
-                raw.maxStorageRange(),
-                raw.minStorageAlignment(),
-                raw.minUniformAlignment(),
-                raw.atomBytes(),
-                raw.timelines(),
-                raw.addresses());
     }
 }

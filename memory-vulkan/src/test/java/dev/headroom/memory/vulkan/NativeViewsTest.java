@@ -129,7 +129,7 @@ class NativeViewsTest {
     /** The limit of a descriptor binds the descriptor, and nothing else. */
     @Test
     void more_than_a_kernel_can_bind_is_bound_in_parts() {
-        vk.disguisedBy(raw -> withStorageRange(raw, 1 << 20));
+        vk.disguisedBy(raw -> Disguise.storageRange(raw, 1 << 20));
         open(Modes.AS_IT_IS);
         try (DeviceBuffer large = pool.allocate(3 << 20);
                 VulkanBuffer view = VulkanBuffer.of(large);
@@ -150,29 +150,6 @@ class NativeViewsTest {
             assertThatThrownBy(() -> view.describe(info, 3 << 20, 64)).isInstanceOf(IndexOutOfBoundsException.class);
             assertThatThrownBy(() -> view.describe(info, -64, 64)).isInstanceOf(IndexOutOfBoundsException.class);
         }
-    }
-
-    private static RawDevice withStorageRange(RawDevice raw, int range) {
-        return new RawDevice(
-                raw.name(),
-                raw.type(),
-                raw.apiVersion(),
-                raw.driver(),
-                raw.uuid(),
-                raw.pciAddress(),
-                raw.extensions(),
-                raw.heaps(),
-                raw.types(),
-                raw.families(),
-                raw.maxAllocations(),
-                raw.maxAllocationBytes(),
-                raw.maxBufferBytes(),
-                range,
-                raw.minStorageAlignment(),
-                raw.minUniformAlignment(),
-                raw.atomBytes(),
-                raw.timelines(),
-                raw.addresses());
     }
 
     @Test
@@ -210,7 +187,7 @@ class NativeViewsTest {
     @ParameterizedTest
     @ValueSource(ints = {64, 256, 4096, 65_536})
     void every_buffer_can_be_bound(int alignment) {
-        vk.disguisedBy(raw -> withAlignment(raw, alignment));
+        vk.disguisedBy(raw -> Disguise.alignment(raw, alignment));
         open(Modes.AS_IT_IS);
         List<DeviceBuffer> live = new ArrayList<>();
         try (VkDescriptorBufferInfo info = VkDescriptorBufferInfo.calloc()) {
@@ -225,29 +202,6 @@ class NativeViewsTest {
             }
         }
         live.forEach(DeviceBuffer::close);
-    }
-
-    private static RawDevice withAlignment(RawDevice raw, int alignment) {
-        return new RawDevice(
-                raw.name(),
-                raw.type(),
-                raw.apiVersion(),
-                raw.driver(),
-                raw.uuid(),
-                raw.pciAddress(),
-                raw.extensions(),
-                raw.heaps(),
-                raw.types(),
-                raw.families(),
-                raw.maxAllocations(),
-                raw.maxAllocationBytes(),
-                raw.maxBufferBytes(),
-                raw.maxStorageRange(),
-                alignment,
-                raw.minUniformAlignment(),
-                raw.atomBytes(),
-                raw.timelines(),
-                raw.addresses());
     }
 
     @Test

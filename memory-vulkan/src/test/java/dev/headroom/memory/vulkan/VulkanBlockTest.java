@@ -57,7 +57,7 @@ class VulkanBlockTest {
     @ParameterizedTest
     @ValueSource(ints = {1, 3})
     void no_more_allocations_than_the_device_allows(int most) throws DriverException {
-        vk.disguisedBy(raw -> withAllocations(raw, most));
+        vk.disguisedBy(raw -> Disguise.allocations(raw, most));
         DeviceDriver driver = open(Modes.AS_IT_IS);
         List<DriverBlock> blocks = new ArrayList<>();
         for (int i = 0; i < most; i++) {
@@ -79,7 +79,7 @@ class VulkanBlockTest {
     /** A limit of 0xFFFFFFFF is a large one, and not -1. */
     @Test
     void an_unsigned_limit_refuses_nothing() throws DriverException {
-        vk.disguisedBy(raw -> withAllocations(raw, 0xFFFFFFFF));
+        vk.disguisedBy(raw -> Disguise.allocations(raw, 0xFFFFFFFF));
         DeviceDriver driver = open(Modes.AS_IT_IS);
         driver.free(allocate(driver, MemoryKind.DEVICE));
         driver.close();
@@ -88,7 +88,7 @@ class VulkanBlockTest {
     /** An allocation that failed does not count. */
     @Test
     void a_failed_allocation_leaves_room() throws DriverException {
-        vk.disguisedBy(raw -> withAllocations(raw, 1));
+        vk.disguisedBy(raw -> Disguise.allocations(raw, 1));
         DeviceDriver driver = open(Modes.AS_IT_IS);
         for (String call : List.of("createBuffer", "allocate", "bind")) {
             vk.answering(call, -2);
@@ -175,28 +175,5 @@ class VulkanBlockTest {
         driver.free(block);
         driver.close();
         assertThatThrownBy(() -> kept.fill((byte) 1)).isInstanceOf(IllegalStateException.class);
-    }
-
-    private static RawDevice withAllocations(RawDevice raw, int most) {
-        return new RawDevice(
-                raw.name(),
-                raw.type(),
-                raw.apiVersion(),
-                raw.driver(),
-                raw.uuid(),
-                raw.pciAddress(),
-                raw.extensions(),
-                raw.heaps(),
-                raw.types(),
-                raw.families(),
-                most,
-                raw.maxAllocationBytes(),
-                raw.maxBufferBytes(),
-                raw.maxStorageRange(),
-                raw.minStorageAlignment(),
-                raw.minUniformAlignment(),
-                raw.atomBytes(),
-                raw.timelines(),
-                raw.addresses());
     }
 }
