@@ -25,8 +25,14 @@ class ErrorsPageTest {
     private static final Path ROOT = Path.of(System.getProperty("headroom.root", ".."));
 
     /** The modules whose messages users see. */
-    private static final List<String> MODULES =
-            List.of("memory-api", "memory-cpu-fallback", "memory-cuda", "memory-opencl", "memory-model", "memory-cli");
+    private static final List<String> MODULES = List.of(
+            "memory-api",
+            "memory-cpu-fallback",
+            "memory-cuda",
+            "memory-opencl",
+            "memory-vulkan",
+            "memory-model",
+            "memory-cli");
 
     /** Where a message begins: an exception, the model reader's refusals, a message put together beforehand. */
     private static final Pattern MESSAGE =

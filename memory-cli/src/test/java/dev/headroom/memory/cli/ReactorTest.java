@@ -53,7 +53,8 @@ class ReactorTest {
             "dev.headroom.memory.opencl.OpenClBlock",
             "dev.headroom.memory.sim.BlockBytes",
             // One per mapping: a segment used after it was unmapped has to be found out.
-            "dev.headroom.memory.sim.SimulatedMapping");
+            "dev.headroom.memory.sim.SimulatedMapping",
+            "dev.headroom.memory.vulkan.VulkanBlock");
 
     private static final Path FOLDER = Path.of(System.getProperty("headroom.root", ".."));
 
