@@ -51,8 +51,7 @@ final class CudaChild {
 
     /** Brings bytes to the device and back. */
     private static void use() {
-        try (GpuMemory memory =
-                GpuMemory.builder().backend(new CudaBackend()).open()) {
+        try (GpuMemory memory = GpuMemory.builder().backend(new CudaBackend()).open()) {
             GpuMemoryPool pool = memory.pool(memory.devices().getFirst());
             byte[] bytes = new byte[MIB];
             for (int i = 0; i < bytes.length; i++) {

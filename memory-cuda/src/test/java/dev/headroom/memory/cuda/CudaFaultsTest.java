@@ -53,11 +53,10 @@ class CudaFaultsTest {
     void open() throws DriverException {
         machine = CudaDouble.machine(256, 256);
         backend = new CudaBackend();
-        devices =
-                switch (backend.probe()) {
-                    case BackendProbe.Available(List<GpuDevice> found) -> found;
-                    case BackendProbe.Unavailable absent -> throw new AssertionError(absent.reason());
-                };
+        devices = switch (backend.probe()) {
+            case BackendProbe.Available(List<GpuDevice> found) -> found;
+            case BackendProbe.Unavailable absent -> throw new AssertionError(absent.reason());
+        };
         driver = backend.open(devices.getFirst());
     }
 
@@ -287,8 +286,7 @@ class CudaFaultsTest {
                     new Copy(new InBlock(block, 0), new InHost(bytes), 4096))) {
                 assertThatThrownBy(() -> driver.submit(copy, queue))
                         .isInstanceOfSatisfying(
-                                DriverException.class,
-                                e -> assertThat(e.kind()).isEqualTo(Kind.UNSUPPORTED));
+                                DriverException.class, e -> assertThat(e.kind()).isEqualTo(Kind.UNSUPPORTED));
             }
         }
         assertThat(machine.calls()).isEqualTo(before);
@@ -325,11 +323,9 @@ class CudaFaultsTest {
             DriverBlock ours = driver.allocate(request(MemoryKind.DEVICE, 4096, 256));
             DriverBlock theirs = peer.allocate(request(MemoryKind.DEVICE, 4096, 256));
             DriverQueue queue = driver.openQueue();
-            assertThatThrownBy(() -> driver.submit(
-                            new Copy(new InBlock(ours, 0), new InPeer(theirs, 0), 4096), queue))
+            assertThatThrownBy(() -> driver.submit(new Copy(new InBlock(ours, 0), new InPeer(theirs, 0), 4096), queue))
                     .isInstanceOfSatisfying(
-                            DriverException.class,
-                            e -> assertThat(e.kind()).isEqualTo(Kind.UNSUPPORTED));
+                            DriverException.class, e -> assertThat(e.kind()).isEqualTo(Kind.UNSUPPORTED));
             assertThat(calls("cuMemcpyPeerAsync")).isZero();
             queue.close();
             assertThat(driver.free(ours).isFreed()).isTrue();

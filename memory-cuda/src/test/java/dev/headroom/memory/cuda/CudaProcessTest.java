@@ -74,8 +74,7 @@ class CudaProcessTest {
     void with_a_driver_that_is_no_library() throws Exception {
         requireLinux();
         Files.writeString(folder.resolve("libcuda.so.1"), "this is no library\n".repeat(100));
-        ChildProcess ended =
-                child(Map.of("LD_LIBRARY_PATH", folder.toString()), ChildProcess.ALLOWED, "probe");
+        ChildProcess ended = child(Map.of("LD_LIBRARY_PATH", folder.toString()), ChildProcess.ALLOWED, "probe");
         assertSilentlyUnavailable(ended, "the CUDA driver cannot be loaded: " + folder.resolve("libcuda.so.1"));
         assertThat(ended.out().getFirst()).contains("invalid ELF header");
     }
@@ -85,8 +84,7 @@ class CudaProcessTest {
         byte[] library = Files.readAllBytes(DoubleLibrary.folder().resolve("libcuda.so.1"));
         library[ELF_CLASS_AT] = ELF_32_BITS;
         Files.write(folder.resolve("libcuda.so.1"), library);
-        ChildProcess ended =
-                child(Map.of("LD_LIBRARY_PATH", folder.toString()), ChildProcess.ALLOWED, "probe");
+        ChildProcess ended = child(Map.of("LD_LIBRARY_PATH", folder.toString()), ChildProcess.ALLOWED, "probe");
         assertSilentlyUnavailable(ended, "the CUDA driver cannot be loaded: ");
         assertThat(ended.out().getFirst())
                 .contains("wrong ELF class: ELFCLASS32")
@@ -188,8 +186,7 @@ class CudaProcessTest {
     @Test
     void as_modules() throws Exception {
         String driver = driver();
-        List<Path> entries = Stream.of(
-                        System.getProperty("java.class.path").split(Pattern.quote(File.pathSeparator)))
+        List<Path> entries = Stream.of(System.getProperty("java.class.path").split(Pattern.quote(File.pathSeparator)))
                 .map(Path::of)
                 .toList();
         Path tests = entries.stream()

@@ -80,8 +80,6 @@ class JcudaStructuresTest {
         assertThat(JCudaDriver.cuMemSetAccess(pointer, GRANULE, new CUmemAccessDesc[] {access}, 1))
                 .isIn(1, 101);
         assertThat(ours.allowAccess(address[0], GRANULE, 0)).isZero();
-        assertThat(driver.ledger())
-                .extracting(Live::kind)
-                .contains("address range", "physical memory", "mapping");
+        assertThat(driver.ledger()).extracting(Live::kind).contains("address range", "physical memory", "mapping");
     }
 }

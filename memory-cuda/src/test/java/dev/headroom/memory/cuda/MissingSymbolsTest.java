@@ -56,8 +56,8 @@ class MissingSymbolsTest {
     }
 
     static Stream<String> every_one() throws IOException {
-        List<String> others = new ArrayList<>(
-                Files.readAllLines(DoubleLibrary.SOURCES.resolve("jcuda-12.6.0-symbols.txt")));
+        List<String> others =
+                new ArrayList<>(Files.readAllLines(DoubleLibrary.SOURCES.resolve("jcuda-12.6.0-symbols.txt")));
         others.removeAll(known());
         java.util.Collections.shuffle(others, new Random(SEED));
         return Stream.concat(known().stream(), others.stream().limit(SAMPLED));
@@ -72,9 +72,7 @@ class MissingSymbolsTest {
         assertThat(ended.code()).isZero();
         if (CudaSymbols.REQUIRED.contains(symbol)) {
             assertThat(ended.out()).hasSize(1);
-            assertThat(ended.out().getFirst())
-                    .startsWith("unavailable: ")
-                    .contains("it lacks " + symbol + " | ");
+            assertThat(ended.out().getFirst()).startsWith("unavailable: ").contains("it lacks " + symbol + " | ");
         } else {
             assertThat(ended.out().getFirst()).isEqualTo("worked");
         }

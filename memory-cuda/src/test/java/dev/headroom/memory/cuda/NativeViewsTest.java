@@ -103,8 +103,7 @@ class NativeViewsTest {
 
     @Test
     void a_mapped_buffer_and_its_pointer_are_the_same_memory() {
-        try (DeviceBuffer buffer =
-                        pool.allocate(AllocationRequest.of(4096).ofKind(MemoryKind.READBACK));
+        try (DeviceBuffer buffer = pool.allocate(AllocationRequest.of(4096).ofKind(MemoryKind.READBACK));
                 CudaPointer view = CudaPointer.of(buffer);
                 HostView mapped = buffer.map()) {
             assertThat(mapped.segment().address()).isEqualTo(view.address());
@@ -143,8 +142,7 @@ class NativeViewsTest {
             QueueFence fence;
             try (CudaPointer view = CudaPointer.of(buffer)) {
                 buffer.waitOn(theirs.queue());
-                inContext(() -> assertThat(cuMemsetD8Async(
-                                view.pointer(), (byte) 7, 500, theirs.queue().stream()))
+                inContext(() -> assertThat(cuMemsetD8Async(view.pointer(), (byte) 7, 500, theirs.queue().stream()))
                         .isZero());
                 fence = buffer.usedOn(theirs.queue());
                 readBack = buffer.readAsync(0, landed);
@@ -212,8 +210,7 @@ class NativeViewsTest {
     @Test
     void the_context_is_that_of_the_device() {
         CudaContext first = CudaContext.of(pool);
-        CudaContext second =
-                CudaContext.of(memory.pool(memory.devices().get(1)));
+        CudaContext second = CudaContext.of(memory.pool(memory.devices().get(1)));
         assertThat(first.context()).isNotEqualTo(second.context());
         assertThat(first.device()).isNotEqualTo(second.device());
     }
@@ -247,7 +244,8 @@ class NativeViewsTest {
             machine.failAt("cuDeviceGetCount", 1, 719, CudaDouble.Lasting.ONCE);
             assertThat(real.deviceCount(new int[1])).isEqualTo(719);
             assertThat(real.deviceCount(new int[1])).isZero();
-            assertThat(buffer.writeAsync(0, MemorySegment.ofArray(new byte[4096]))).succeedsWithin(PATIENCE);
+            assertThat(buffer.writeAsync(0, MemorySegment.ofArray(new byte[4096])))
+                    .succeedsWithin(PATIENCE);
         } finally {
             JCudaDriver.setExceptionsEnabled(false);
         }

@@ -66,10 +66,10 @@ final class SymbolChild {
             try (DeviceBuffer a = first.allocate(bytes.length);
                     DeviceBuffer b = first.allocate(bytes.length);
                     DeviceBuffer c = second.allocate(bytes.length);
-                    DeviceBuffer up = first.allocate(
-                            AllocationRequest.of(bytes.length).ofKind(MemoryKind.UPLOAD));
-                    DeviceBuffer down = first.allocate(
-                            AllocationRequest.of(bytes.length).ofKind(MemoryKind.READBACK))) {
+                    DeviceBuffer up =
+                            first.allocate(AllocationRequest.of(bytes.length).ofKind(MemoryKind.UPLOAD));
+                    DeviceBuffer down =
+                            first.allocate(AllocationRequest.of(bytes.length).ofKind(MemoryKind.READBACK))) {
                 a.write(0, MemorySegment.ofArray(bytes));
                 a.copyTo(0, up, 0, bytes.length);
                 up.copyTo(0, b, 0, bytes.length);
