@@ -62,6 +62,18 @@ class MainProcessTest {
     }
 
     @Test
+    void aMachineWithoutCudaSaysSoInOneLine() throws Exception {
+        assertThat(run("devices")).isZero();
+        assumeThat(text("out")).as("there is a CUDA driver").doesNotContain("cuda:0");
+        assertThat(text("err")).isEmpty();
+        assertThat(text("out").lines().filter(line -> line.contains("cuda") || line.contains("CUDA")))
+                .singleElement()
+                .asString()
+                .startsWith("cuda: absent, because no CUDA driver: ");
+        assertThat(folder.toFile().list()).containsExactlyInAnyOrder("out", "err");
+    }
+
+    @Test
     void theDemoLeavesACleanConsoleAndNoFile() throws Exception {
         assertThat(run("load", "--demo", "--verify", "--json")).as(text("err")).isZero();
         assertThat(text("out").lines()).hasSize(1).first().asString().contains("\"verified\":true");

@@ -17,6 +17,9 @@ final class CudaError {
     /** {@code CUDA_ERROR_NO_DEVICE}. */
     static final int NO_DEVICE = 100;
 
+    /** {@code CUDA_ERROR_INVALID_CONTEXT}. */
+    static final int INVALID_CONTEXT = 201;
+
     /** {@code CUDA_ERROR_NOT_READY}: work goes on. */
     static final int NOT_READY = 600;
 
@@ -33,6 +36,11 @@ final class CudaError {
     /** A call that failed. */
     static DriverException failed(String call, int code) {
         return new DriverException(kind(code), code, call, name(code));
+    }
+
+    /** A call that failed and proves the device lost, whatever its code means elsewhere. */
+    static DriverException lost(String call, int code) {
+        return new DriverException(Kind.DEVICE_LOST, code, call, name(code));
     }
 
     /** The name of a code. */

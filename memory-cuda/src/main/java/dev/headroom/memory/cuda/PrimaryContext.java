@@ -75,7 +75,10 @@ final class PrimaryContext {
      */
     int answer(IntSupplier call) throws DriverException {
         requireSound();
-        require("cuCtxPushCurrent", cuda.push(handle));
+        DriverException refusal = makeCurrent();
+        if (refusal != null) {
+            throw refusal;
+        }
         try {
             return call.getAsInt();
         } finally {
@@ -99,30 +102,50 @@ final class PrimaryContext {
     /** A call that failed; a loss is remembered. */
     DriverException failed(String name, int code) {
         DriverException failure = CudaError.failed(name, code);
-        if (failure.kind() == DriverException.Kind.DEVICE_LOST && loss == null) {
-            loss = failure;
-        }
+        note(failure);
         return failure;
     }
 
-    /**
-     * Gives an object back, in a poisoned context too: one call, whatever comes of it. Where the context would not become
-     * current the object has not been asked for yet, so that is tried twice.
-     */
+    private void note(DriverException failure) {
+        if (failure.kind() == DriverException.Kind.DEVICE_LOST && loss == null) {
+            loss = failure;
+        }
+    }
+
+    /** Gives an object back, in a poisoned context too: one call, whatever comes of it. */
     FreeOutcome giveBack(String name, IntSupplier call) {
-        int code = cuda.push(handle);
-        if (code != CudaApi.SUCCESS) {
-            code = cuda.push(handle);
+        DriverException refusal = makeCurrent();
+        if (refusal != null) {
+            return FreeOutcome.failed(refusal);
         }
-        if (code != CudaApi.SUCCESS) {
-            return FreeOutcome.failed(failed("cuCtxPushCurrent", code));
-        }
+        int code;
         try {
             code = call.getAsInt();
         } finally {
             cuda.pop();
         }
         return code == CudaApi.SUCCESS ? FreeOutcome.freed() : FreeOutcome.failed(failed(name, code));
+    }
+
+    /**
+     * Makes the context current. Nothing has been asked of the driver yet, so a refusal is tried again. If the driver does
+     * not know the context even then, somebody has destroyed it.
+     *
+     * @return what the driver says against it; null if it is current
+     */
+    private @Nullable DriverException makeCurrent() {
+        int code = cuda.push(handle);
+        if (code != CudaApi.SUCCESS) {
+            code = cuda.push(handle);
+        }
+        if (code == CudaApi.SUCCESS) {
+            return null;
+        }
+        DriverException failure = code == CudaError.INVALID_CONTEXT
+                ? CudaError.lost("cuCtxPushCurrent", code)
+                : CudaError.failed("cuCtxPushCurrent", code);
+        note(failure);
+        return failure;
     }
 
     private void requireSound() throws DriverException {

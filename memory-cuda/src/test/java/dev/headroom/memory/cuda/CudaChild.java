@@ -23,7 +23,7 @@ final class CudaChild {
     /** Does what the first argument says, with the double from a folder where a second one names it. */
     public static void main(String[] args) {
         if (args.length > 1) {
-            CudaDouble.open(Path.of(args[1])).addDevice("Headroom Test Double", 512L * MIB);
+            CudaDouble.open(Path.of(args[1])); // which has one device from the start
         }
         switch (args[0]) {
             case "probe" -> probe();

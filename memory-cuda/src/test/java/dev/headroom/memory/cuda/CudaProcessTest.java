@@ -99,7 +99,7 @@ class CudaProcessTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"cuMemMap", "cuDeviceGetUuid_v2", "cuDeviceCanAccessPeer", "cuStreamGetCtx", "cuMemAdvise"})
+    @CsvSource({"cuMemMap", "cuMemAdvise"})
     void with_a_driver_that_lacks_what_one_can_do_without(String symbol) throws Exception {
         String less = DoubleLibrary.without(List.of(symbol)).toString();
         ChildProcess ended = child("use", less);
@@ -161,17 +161,16 @@ class CudaProcessTest {
             Path temporary = Files.createDirectories(folder.resolve("temporary" + round));
             List<String> options = new ArrayList<>(ChildProcess.ALLOWED);
             options.add("-Djava.io.tmpdir=" + temporary);
-            options.add("-XX:TieredStopAtLevel=1");
-            options.add("-Xmx64m");
+            options.addAll(List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx64m"));
             List<ChildProcess.Running> running = new ArrayList<>();
             for (int i = 0; i < 8; i++) {
                 Path own = Files.createDirectories(folder.resolve(round + "-" + i));
-                running.add(ChildProcess.start(CudaChild.class, own, Map.of(), options, "use", driver));
+                running.add(ChildProcess.start(CudaChild.class, own, Map.of(), options, "probe", driver));
             }
             for (ChildProcess.Running child : running) {
                 ChildProcess ended = child.end();
                 assertThat(ended.err()).isEmpty();
-                assertThat(ended.out()).containsExactly("as written");
+                assertThat(ended.out()).containsExactly("devices: 1", "devices: 1");
                 assertThat(ended.code()).isZero();
             }
             assertThat(names(temporary)).isEmpty();
