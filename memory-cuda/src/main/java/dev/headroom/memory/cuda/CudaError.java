@@ -67,8 +67,8 @@ final class CudaError {
             // Stack, instruction, alignment, address space, program counter; a failed launch.
             case 714, 715, 716, 717, 718, 719 -> Kind.DEVICE_LOST;
             case UNKNOWN -> Kind.DEVICE_LOST;
-            // No access between these two devices; not on this device or system.
-            case 217, 801 -> Kind.UNSUPPORTED;
+            // No access between these two devices, or to no more of them; not on this device or system.
+            case 217, 711, 801 -> Kind.UNSUPPORTED;
             default -> Kind.UNEXPECTED;
         };
     }

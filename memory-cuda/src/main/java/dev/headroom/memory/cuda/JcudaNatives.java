@@ -76,16 +76,19 @@ final class JcudaNatives {
     private static void initialise(Path folder) throws IOException {
         // The JVM reads the property once for its own temporary files: let it, before it changes.
         Files.delete(File.createTempFile("headroom-jcuda-", null).toPath());
-        String before = System.setProperty(FOLDER, folder.toString());
-        try {
-            Class.forName(BINDING, true, JcudaNatives.class.getClassLoader());
-        } catch (ClassNotFoundException absent) {
-            throw new NoClassDefFoundError(BINDING);
-        } finally {
-            if (before == null) {
-                System.clearProperty(FOLDER);
-            } else {
-                System.setProperty(FOLDER, before);
+        // One at a time of all who do this; the backend for OpenCL does.
+        synchronized (System.getProperties()) {
+            String before = System.setProperty(FOLDER, folder.toString());
+            try {
+                Class.forName(BINDING, true, JcudaNatives.class.getClassLoader());
+            } catch (ClassNotFoundException absent) {
+                throw new NoClassDefFoundError(BINDING);
+            } finally {
+                if (before == null) {
+                    System.clearProperty(FOLDER);
+                } else {
+                    System.setProperty(FOLDER, before);
+                }
             }
         }
     }

@@ -46,6 +46,8 @@ record ChildProcess(int code, List<String> out, String err) {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.addAll(options);
+        // The JVM complains where a process of another container has the same number.
+        command.add("-XX:-UsePerfData");
         command.add("-XX:ErrorFile=" + folder.resolve("hs_err.log"));
         command.addAll(where);
         command.addAll(List.of(args));

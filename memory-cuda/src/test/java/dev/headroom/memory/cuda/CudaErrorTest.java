@@ -28,6 +28,7 @@ class CudaErrorTest {
         assertThat(CudaError.kind(2)).isEqualTo(Kind.OUT_OF_MEMORY);
         assertThat(CudaError.kind(801)).isEqualTo(Kind.UNSUPPORTED);
         assertThat(CudaError.kind(217)).isEqualTo(Kind.UNSUPPORTED);
+        assertThat(CudaError.kind(711)).isEqualTo(Kind.UNSUPPORTED);
     }
 
     @Test

@@ -54,16 +54,19 @@ final class JoclNatives {
     private static void unpackInto(Path folder) throws IOException {
         // The JVM reads the property once for its own temporary files: let it, before it changes.
         Files.delete(File.createTempFile("headroom-jocl-", null).toPath());
-        String before = System.setProperty(FOLDER, folder.toString());
-        try {
-            Class.forName(BINDING, true, JoclNatives.class.getClassLoader());
-        } catch (ClassNotFoundException absent) {
-            throw new NoClassDefFoundError(BINDING);
-        } finally {
-            if (before == null) {
-                System.clearProperty(FOLDER);
-            } else {
-                System.setProperty(FOLDER, before);
+        // One at a time of all who do this; the backend for CUDA does.
+        synchronized (System.getProperties()) {
+            String before = System.setProperty(FOLDER, folder.toString());
+            try {
+                Class.forName(BINDING, true, JoclNatives.class.getClassLoader());
+            } catch (ClassNotFoundException absent) {
+                throw new NoClassDefFoundError(BINDING);
+            } finally {
+                if (before == null) {
+                    System.clearProperty(FOLDER);
+                } else {
+                    System.setProperty(FOLDER, before);
+                }
             }
         }
     }
