@@ -35,6 +35,7 @@ static void forget_everything(void) {
     objects_reset();
     call_reset();
     host_reset(4096 * MIB);
+    nvml_reset();
     memset(devices, 0, sizeof devices);
     device_count = 0;
     driver_version = 12060;

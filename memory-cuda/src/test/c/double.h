@@ -246,4 +246,8 @@ void physical_drop(struct physical *physical);
 void pool_give(Handle pool, int device, uint64_t size);
 void pools_settle(int device);
 
+/* --- nvml.c ------------------------------------------------------------------------------------------------------ */
+
+void nvml_reset(void);
+
 #endif

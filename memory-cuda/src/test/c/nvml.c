@@ -99,6 +99,10 @@ int nvmlShutdown(void) {
     LEAVE(SUCCESS);
 }
 
+void nvml_reset(void) {
+    users = 0;
+}
+
 int double_nvml_users(void) {
     pthread_mutex_lock(&lock);
     int open = users;

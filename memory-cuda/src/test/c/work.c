@@ -145,10 +145,11 @@ static uint64_t pump(uint64_t most, int64_t now) {
     return done;
 }
 
-static int64_t next_due(void) {
+/* When something that waits for its time alone is next; what waits for an event is not looked at. */
+static int64_t next_due(int64_t now) {
     int64_t due = INT64_MAX;
     for (struct queue *queue = queues; queue != NULL; queue = queue->next) {
-        if (queue->first != NULL && queue->first->due < due) {
+        if (queue->first != NULL && queue->first->due > now && queue->first->due < due) {
             due = queue->first->due;
         }
     }
@@ -163,8 +164,8 @@ static void *worker(void *unused) {
         if (pump(1, now) > 0) {
             continue;
         }
-        int64_t due = next_due();
-        if (due > now && due < INT64_MAX) {
+        int64_t due = next_due(now);
+        if (due < INT64_MAX) {
             pthread_mutex_unlock(&lock);
             int64_t pause = due - now < 1000000 ? due - now : 1000000;
             nanosleep(&(struct timespec){.tv_nsec = pause}, NULL);

@@ -28,6 +28,7 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import java.util.Properties;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
@@ -95,6 +96,7 @@ class NullArgumentsTest {
                     pool.report(),
                     List.of()),
             Path.of("folder"),
+            new Properties(),
             buffer.id(),
             new BufferRange(buffer, 0),
             new DeviceOutOfMemoryException.Figures("pool", 1, 1, 1, 1, 1, 1, true, 1),

@@ -1,5 +1,5 @@
 /**
- * What a backend author implements. <strong>Experimental</strong> until CUDA and Vulkan have both been built on it.
+ * What a backend author implements: CUDA, OpenCL, Vulkan and host memory stand on it.
  *
  * <p>A {@link dev.headroom.memory.spi.MemoryBackend} finds devices and opens a {@link dev.headroom.memory.spi.DeviceDriver}
  * on one. A driver translates single calls, nothing more: it never validates, pools, retries, counts or logs, because the

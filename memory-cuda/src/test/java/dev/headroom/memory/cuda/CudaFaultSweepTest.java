@@ -50,6 +50,9 @@ class CudaFaultSweepTest {
     private static volatile String current = "";
     private static volatile long currentSince;
 
+    /** A run that hangs goes on when its test has failed, on the one driver there is: nothing after it means anything. */
+    private static volatile boolean hung;
+
     @BeforeAll
     static void prepare() {
         CudaDouble.empty();
@@ -148,6 +151,7 @@ class CudaFaultSweepTest {
 
     /** Runs on a thread of its own, so that a hang becomes a failure that shows where every thread stood. */
     private static void guarded(Runnable sweep) throws InterruptedException {
+        assertThat(hung).as("an earlier run hangs").isFalse();
         AtomicReference<Throwable> failure = new AtomicReference<>();
         Thread worker = Thread.ofPlatform().name("sweep").daemon().unstarted(() -> {
             try {
@@ -160,6 +164,7 @@ class CudaFaultSweepTest {
         worker.start();
         while (!worker.join(Duration.ofMillis(500))) {
             if (System.nanoTime() - currentSince > HANG_SECONDS * 1_000_000_000) {
+                hung = true;
                 throw new AssertionError("hangs: " + current + threads());
             }
         }

@@ -15,6 +15,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
 /** What the double does when it is asked properly, and what tests can make it do. */
 class DoubleBehaviourTest {
@@ -127,6 +128,24 @@ class DoubleBehaviourTest {
         MemorySegment target = bytes(1, 0);
         cuda.call("cuMemcpyDtoH_v2", target, memory + MIB - 1, 1L);
         assertThat(target.get(JAVA_BYTE, 0)).isEqualTo((byte) 9);
+    }
+
+    /** The thread must not sleep for what waits for an event while something else comes due. */
+    @Test
+    @Timeout(30)
+    void a_worker_does_what_is_due_while_a_stream_waits() {
+        cuda.work(Work.BY_WORKER, 2_000_000);
+        long first = out("cuStreamCreate", 1);
+        long second = out("cuStreamCreate", 1);
+        long event = out("cuEventCreate", 2);
+        long memory = out("cuMemAlloc_v2", 16L);
+        for (int i = 0; i < 5; i++) {
+            cuda.call("cuMemsetD8Async", memory, i, 16L, first);
+        }
+        cuda.call("cuEventRecord", event, first);
+        assertThat(cuda.call("cuStreamWaitEvent", second, event, 0)).isZero();
+        assertThat(cuda.call("cuStreamSynchronize", second)).isZero();
+        assertThat(cuda.call("cuStreamQuery", first)).isZero();
     }
 
     @Test

@@ -7,6 +7,8 @@ import dev.headroom.memory.GpuMemory;
 import dev.headroom.memory.GpuMemoryPool;
 import dev.headroom.memory.MemoryConfig;
 import dev.headroom.memory.MemoryKind;
+import dev.headroom.memory.cuda.CudaDouble.Property;
+import dev.headroom.memory.cuda.CudaDouble.Work;
 import dev.headroom.memory.spi.BackendProbe;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
@@ -14,6 +16,8 @@ import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.TreeSet;
+import jcuda.driver.CUcontext;
+import jcuda.driver.JCudaDriver;
 
 /**
  * Does everything Headroom can do with CUDA, in a process of its own, with a driver that lacks something: if a function that is
@@ -30,6 +34,7 @@ final class SymbolChild {
         CudaDouble driver = CudaDouble.open(Path.of(args[0]));
         driver.addDevice("second", 128L * MIB);
         driver.peers(true, 2);
+        driver.set(1, Property.WITHOUT_VIRTUAL_MEMORY, true);
         CudaBackend probed = new CudaBackend();
         BackendProbe answer = probed.probe();
         probed.close();
@@ -38,7 +43,7 @@ final class SymbolChild {
             return;
         }
         for (int round = 0; round < 2; round++) {
-            work();
+            work(driver);
         }
         System.out.println("worked");
         System.out.println(String.join(" ", new TreeSet<>(driver.callsByName().keySet())));
@@ -47,7 +52,7 @@ final class SymbolChild {
         }
     }
 
-    private static void work() throws Exception {
+    private static void work(CudaDouble driver) throws Exception {
         MemoryConfig config = MemoryConfig.builder()
                 .fraction(1)
                 .minFreeBytes(0)
@@ -73,6 +78,7 @@ final class SymbolChild {
                 a.write(0, MemorySegment.ofArray(bytes));
                 a.copyTo(0, up, 0, bytes.length);
                 up.copyTo(0, b, 0, bytes.length);
+                a.copyTo(0, b, 0, bytes.length);
                 b.copyTo(0, c, 0, bytes.length);
                 c.copyTo(0, a, 0, bytes.length);
                 a.copyTo(0, down, 0, bytes.length);
@@ -80,7 +86,7 @@ final class SymbolChild {
                 byte[] back = new byte[bytes.length];
                 c.readAsync(0, MemorySegment.ofArray(back)).get();
                 b.fill(0, MIB, (byte) 1);
-                streams(first, a);
+                streams(driver, first, a);
                 if (!Arrays.equals(bytes, back)) {
                     throw new AssertionError("other bytes came back");
                 }
@@ -90,14 +96,21 @@ final class SymbolChild {
         }
     }
 
-    private static void streams(GpuMemoryPool pool, DeviceBuffer buffer) {
+    /** A kernel that takes its time: what comes next has to wait for it, and it for what came before. */
+    private static void streams(CudaDouble driver, GpuMemoryPool pool, DeviceBuffer buffer) {
+        driver.work(Work.BY_WORKER, 20_000_000);
         UserStream stream = new UserStream(CudaContext.of(pool).context());
-        try {
+        try (CudaPointer pointer = CudaPointer.of(buffer)) {
             buffer.waitOn(stream.queue());
+            JCudaDriver.cuCtxPushCurrent(CudaContext.of(pool).context());
+            driver.unnoticed(
+                    () -> JCudaDriver.cuMemsetD8Async(pointer.pointer(), (byte) 1, MIB, stream.queue().stream()));
+            JCudaDriver.cuCtxPopCurrent(new CUcontext());
             buffer.usedOn(stream.queue());
             buffer.fill(0, MIB, (byte) 3);
             buffer.waitOn(stream.queue());
         } finally {
+            driver.work(Work.BY_WORKER, 0);
             stream.close();
         }
     }
