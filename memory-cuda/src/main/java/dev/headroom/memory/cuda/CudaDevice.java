@@ -63,13 +63,21 @@ record CudaDevice(
                         integrated ? DeviceClass.INTEGRATED : DeviceClass.DISCRETE,
                         integrated ? PhysicalId.ofHost() : physicalId(cuda, handle, slice ? "mig-" + own : own))
                 .withComputeCapability(attribute(cuda, COMPUTE_CAPABILITY_MAJOR, handle) + "."
-                        + attribute(cuda, COMPUTE_CAPABILITY_MINOR, handle));
+                        + attribute(cuda, COMPUTE_CAPABILITY_MINOR, handle))
+                .withDriverVersion(driverVersion(cuda));
         return new CudaDevice(
                 handle,
                 device,
                 totalBytes,
                 (slice ? "MIG-" : "GPU-") + own,
                 cuda.offers(Feature.VIRTUAL_MEMORY) && attribute(cuda, VIRTUAL_MEMORY_MANAGEMENT, handle) != 0);
+    }
+
+    /** The version of CUDA the driver offers: each series of drivers has one. */
+    private static String driverVersion(CudaApi cuda) throws DriverException {
+        int[] version = new int[1];
+        require("cuDriverGetVersion", cuda.driverVersion(version));
+        return "CUDA " + CudaLibrary.text(version[0]);
     }
 
     /** The slices of a card share its address, so their own name is what tells them apart. */

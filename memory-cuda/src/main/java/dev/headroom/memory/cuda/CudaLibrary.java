@@ -140,7 +140,7 @@ final class CudaLibrary {
         };
     }
 
-    private static String text(int version) {
+    static String text(int version) {
         return version / MAJOR + "." + version % MAJOR / MINOR;
     }
 

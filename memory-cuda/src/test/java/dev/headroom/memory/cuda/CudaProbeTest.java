@@ -56,6 +56,7 @@ class CudaProbeTest {
             assertThat(card).hasToString("cuda:0 (NVIDIA Test Card)");
             assertThat(card.deviceClass()).isEqualTo(DeviceClass.DISCRETE);
             assertThat(card.computeCapability()).contains("9.0");
+            assertThat(card.driverVersion().orElseThrow()).matches("CUDA \\d+\\.\\d");
             assertThat(card.physicalId().pciAddress()).contains("0001:af:02.0");
             assertThat(card.physicalId().uuid().orElseThrow())
                     .matches("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}");

@@ -47,7 +47,8 @@ record DeviceProfile(RawDevice raw, GpuDevice device, int mainHeap, QueueChoice 
                 new PhysicalId(Optional.of(raw.uuid()), raw.pciAddress(), shares),
                 shares,
                 OptionalLong.of(largest(raw, MemoryTypes.bytes(raw.heaps().get(main)))),
-                Optional.empty());
+                Optional.empty(),
+                Optional.of(raw.driver()).filter(driver -> !driver.isBlank()));
         return new DeviceProfile(raw, device, main, queues);
     }
 

@@ -37,6 +37,7 @@ class DeviceProfileTest {
     @Test
     void a_card_is_known_by_its_uuid_and_its_place() throws DriverException {
         GpuDevice device = DeviceProfile.of(Cards.SMALL_WINDOW, 3).device();
+        assertThat(device.driverVersion()).contains(Cards.SMALL_WINDOW.driver());
         assertThat(device.id()).isEqualTo("vulkan:3");
         assertThat(device.deviceClass()).isEqualTo(DeviceClass.DISCRETE);
         assertThat(device.unifiedMemory()).isFalse();
