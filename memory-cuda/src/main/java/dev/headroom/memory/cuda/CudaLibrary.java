@@ -117,7 +117,7 @@ final class CudaLibrary {
     static UnavailableException noDevice() {
         String visible = System.getenv("CUDA_VISIBLE_DEVICES");
         return new UnavailableException(
-                "a CUDA driver, but no device (CUDA_ERROR_NO_DEVICE)",
+                "there is a CUDA driver, but no device (CUDA_ERROR_NO_DEVICE)",
                 visible == null
                         ? "look whether nvidia-smi lists a GPU"
                         : "CUDA_VISIBLE_DEVICES is '%s': name a GPU that nvidia-smi lists, or unset it"

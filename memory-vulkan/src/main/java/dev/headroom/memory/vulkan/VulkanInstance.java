@@ -60,7 +60,7 @@ final class VulkanInstance implements AutoCloseable {
                 made);
         if (code == VkError.INCOMPATIBLE_DRIVER) {
             throw new UnavailableException(
-                    "a Vulkan loader, but no driver for it to load (VK_ERROR_INCOMPATIBLE_DRIVER)",
+                    "there is a Vulkan loader, but no driver for it to load (VK_ERROR_INCOMPATIBLE_DRIVER)",
                     VulkanLibrary.INSTALL_HINT);
         }
         requireSound("vkCreateInstance", code);

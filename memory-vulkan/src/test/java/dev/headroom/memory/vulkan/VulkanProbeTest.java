@@ -46,7 +46,7 @@ class VulkanProbeTest {
     @Test
     void no_driver() {
         vk.answering("createInstance", -9);
-        assertThat(reason()).isEqualTo("a Vulkan loader, but no driver for it to load (VK_ERROR_INCOMPATIBLE_DRIVER)");
+        assertThat(reason()).isEqualTo("there is a Vulkan loader, but no driver for it to load (VK_ERROR_INCOMPATIBLE_DRIVER)");
     }
 
     @ParameterizedTest

@@ -55,7 +55,7 @@ class VulkanProcessTest {
         ScriptedVk.realOrSkip();
         assertSilentlyUnavailable(
                 child(drivers(folder.resolve("nothing.json")), ChildProcess.ALLOWED, "probe"),
-                "a Vulkan loader, but no driver for it to load (VK_ERROR_INCOMPATIBLE_DRIVER)");
+                "there is a Vulkan loader, but no driver for it to load (VK_ERROR_INCOMPATIBLE_DRIVER)");
     }
 
     @Test
@@ -67,7 +67,7 @@ class VulkanProcessTest {
         Path empty = Files.writeString(folder.resolve("empty.json"), "");
         assertSilentlyUnavailable(
                 child(drivers(broken, gone, empty), ChildProcess.ALLOWED, "probe"),
-                "a Vulkan loader, but no driver for it to load");
+                "there is a Vulkan loader, but no driver for it to load");
     }
 
     private Path manifest(String name, Path library) throws IOException {
