@@ -23,7 +23,7 @@ final class ExitCode {
     /** The code for a failure that reached the top. */
     static int of(Throwable failure) {
         return switch (failure) {
-            case ModelFileException _, UnreadableModelException _, MalformedTraceException _ -> INVALID_FILE;
+            case ModelFileException _, UnreadableFileException _, MalformedTraceException _ -> INVALID_FILE;
             default -> FAILED;
         };
     }

@@ -89,7 +89,7 @@ final class InspectCommand implements Callable<Integer> {
             } catch (ModelFileException e) {
                 return new Judgement(path, format(path), Optional.empty(), Optional.of(String.valueOf(e.getMessage())));
             } catch (IOException e) {
-                String reason = String.valueOf(new UnreadableModelException(path, e).getMessage());
+                String reason = String.valueOf(new UnreadableFileException(path, e).getMessage());
                 return new Judgement(path, Optional.empty(), Optional.empty(), Optional.of(reason));
             }
         }

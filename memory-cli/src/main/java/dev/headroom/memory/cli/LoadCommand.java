@@ -257,7 +257,7 @@ final class LoadCommand implements Callable<Integer> {
         } catch (ModelFileException | LoadCancelledException e) {
             throw e;
         } catch (IOException e) {
-            throw new UnreadableModelException(file.shards().getFirst().path(), e);
+            throw new UnreadableFileException(file.shards().getFirst().path(), e);
         } finally {
             progress.clear();
         }
@@ -271,7 +271,7 @@ final class LoadCommand implements Callable<Integer> {
         } catch (ClosedByInterruptException e) {
             throw (IOException) new InterruptedIOException("interrupted before anything was loaded").initCause(e);
         } catch (IOException e) {
-            throw new UnreadableModelException(path, e);
+            throw new UnreadableFileException(path, e);
         }
     }
 

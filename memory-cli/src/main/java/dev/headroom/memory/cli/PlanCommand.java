@@ -233,7 +233,7 @@ final class PlanCommand implements Callable<Integer> {
         } catch (ModelFileException e) {
             throw e;
         } catch (IOException e) {
-            throw new UnreadableModelException(path, e);
+            throw new UnreadableFileException(path, e);
         }
     }
 

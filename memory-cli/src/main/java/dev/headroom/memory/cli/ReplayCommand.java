@@ -100,7 +100,7 @@ final class ReplayCommand implements Callable<Integer> {
         } catch (MalformedTraceException e) {
             throw e;
         } catch (IOException e) {
-            throw new UnreadableModelException(trace, e);
+            throw new UnreadableFileException(trace, e);
         }
     }
 
@@ -113,7 +113,7 @@ final class ReplayCommand implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), file + ": " + e.getMessage(), e);
         } catch (IOException e) {
             throw new ParameterException(
-                    spec.commandLine(), String.valueOf(new UnreadableModelException(file, e).getMessage()), e);
+                    spec.commandLine(), String.valueOf(new UnreadableFileException(file, e).getMessage()), e);
         }
     }
 

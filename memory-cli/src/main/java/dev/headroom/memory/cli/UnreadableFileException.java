@@ -6,13 +6,13 @@ import java.nio.file.AccessDeniedException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 
-/** A model file that cannot be opened or read at all, whatever is in it. */
-final class UnreadableModelException extends IOException {
+/** A file of the user that cannot be opened or read at all, whatever is in it. */
+final class UnreadableFileException extends IOException {
 
     @Serial
     private static final long serialVersionUID = 1;
 
-    UnreadableModelException(Path path, IOException cause) {
+    UnreadableFileException(Path path, IOException cause) {
         super(path + ": " + reason(cause), cause);
     }
 
