@@ -6,6 +6,7 @@ import dev.headroom.memory.spi.BackendProbe;
 import dev.headroom.memory.spi.DeviceDriver;
 import dev.headroom.memory.spi.DriverException;
 import dev.headroom.memory.spi.MemoryBackend;
+import dev.headroom.memory.spi.UnavailableException;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
@@ -80,7 +81,7 @@ public final class CudaBackend implements MemoryBackend {
             return new BackendProbe.Available(
                     fresh.devices().stream().map(CudaDevice::device).toList());
         } catch (UnavailableException absent) {
-            return new BackendProbe.Unavailable(absent.reason(), absent.hint());
+            return absent.answer();
         }
     }
 
@@ -113,7 +114,8 @@ public final class CudaBackend implements MemoryBackend {
             try {
                 known = look();
             } catch (UnavailableException absent) {
-                throw new DriverException(DriverException.Kind.DEVICE_LOST, 0, "cuInit", absent.reason());
+                throw new DriverException(
+                        DriverException.Kind.DEVICE_LOST, 0, "cuInit", String.valueOf(absent.getMessage()));
             }
             found = known;
         }

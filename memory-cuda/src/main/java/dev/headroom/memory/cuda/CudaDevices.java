@@ -1,6 +1,7 @@
 package dev.headroom.memory.cuda;
 
 import dev.headroom.memory.spi.DriverException;
+import dev.headroom.memory.spi.UnavailableException;
 import java.util.ArrayList;
 import java.util.List;
 

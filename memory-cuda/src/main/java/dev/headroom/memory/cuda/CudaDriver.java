@@ -16,6 +16,7 @@ import dev.headroom.memory.spi.HostMapping;
 import dev.headroom.memory.spi.KindTraits;
 import dev.headroom.memory.spi.KindTraits.Placement;
 import dev.headroom.memory.spi.MapAccess;
+import dev.headroom.memory.spi.Polling;
 import dev.headroom.memory.spi.TransferCommand;
 import dev.headroom.memory.spi.VirtualMemory;
 import java.time.Duration;

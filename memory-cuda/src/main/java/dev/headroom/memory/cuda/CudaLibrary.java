@@ -1,5 +1,6 @@
 package dev.headroom.memory.cuda;
 
+import dev.headroom.memory.spi.UnavailableException;
 import java.io.IOException;
 import java.lang.foreign.SymbolLookup;
 import java.util.List;

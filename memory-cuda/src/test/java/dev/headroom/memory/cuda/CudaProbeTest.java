@@ -193,7 +193,8 @@ class CudaProbeTest {
     void no_device() {
         CudaDouble machine = CudaDouble.empty();
         try (CudaBackend backend = new CudaBackend()) {
-            assertThat(absence(backend).reason()).isEqualTo("there is a CUDA driver, but no device (CUDA_ERROR_NO_DEVICE)");
+            assertThat(absence(backend).reason())
+                    .isEqualTo("there is a CUDA driver, but no device (CUDA_ERROR_NO_DEVICE)");
             machine.addDevice("late", 1024 * MIB);
             assertThat(devices(backend)).hasSize(1);
         }

@@ -1,6 +1,7 @@
 package dev.headroom.memory.opencl;
 
 import dev.headroom.memory.spi.DriverException;
+import dev.headroom.memory.spi.UnavailableException;
 import java.util.ArrayList;
 import java.util.List;
 import org.jocl.cl_device_id;

@@ -2,6 +2,7 @@ package dev.headroom.memory.opencl;
 
 import dev.headroom.memory.spi.DriverException;
 import dev.headroom.memory.spi.DriverFence;
+import dev.headroom.memory.spi.Polling;
 import java.time.Duration;
 import java.util.function.Consumer;
 

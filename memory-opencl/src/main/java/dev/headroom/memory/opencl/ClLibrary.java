@@ -1,5 +1,6 @@
 package dev.headroom.memory.opencl;
 
+import dev.headroom.memory.spi.UnavailableException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.SymbolLookup;

@@ -6,6 +6,7 @@ import dev.headroom.memory.spi.BackendProbe;
 import dev.headroom.memory.spi.DeviceDriver;
 import dev.headroom.memory.spi.DriverException;
 import dev.headroom.memory.spi.MemoryBackend;
+import dev.headroom.memory.spi.UnavailableException;
 import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -77,7 +78,7 @@ public final class OpenClBackend implements MemoryBackend {
             return new BackendProbe.Available(
                     fresh.devices().stream().map(ClDevice::device).toList());
         } catch (UnavailableException absent) {
-            return new BackendProbe.Unavailable(absent.reason(), absent.hint());
+            return absent.answer();
         }
     }
 
@@ -108,7 +109,8 @@ public final class OpenClBackend implements MemoryBackend {
             try {
                 known = look();
             } catch (UnavailableException absent) {
-                throw new DriverException(DriverException.Kind.DEVICE_LOST, 0, "clGetPlatformIDs", absent.reason());
+                throw new DriverException(
+                        DriverException.Kind.DEVICE_LOST, 0, "clGetPlatformIDs", String.valueOf(absent.getMessage()));
             }
             found = known;
         }

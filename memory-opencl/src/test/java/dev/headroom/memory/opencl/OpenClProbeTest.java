@@ -10,6 +10,7 @@ import dev.headroom.memory.PhysicalId;
 import dev.headroom.memory.opencl.FakePlatforms.Device;
 import dev.headroom.memory.spi.BackendProbe;
 import dev.headroom.memory.spi.DriverException;
+import dev.headroom.memory.spi.UnavailableException;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;

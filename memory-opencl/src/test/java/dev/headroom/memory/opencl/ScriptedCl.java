@@ -2,6 +2,7 @@ package dev.headroom.memory.opencl;
 
 import static org.junit.jupiter.api.Assumptions.abort;
 
+import dev.headroom.memory.spi.UnavailableException;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
@@ -93,7 +94,8 @@ final class ScriptedCl {
             ClDevices.list(real);
             return real;
         } catch (UnavailableException absent) {
-            String reason = "needs an OpenCL device: " + absent.reason() + " (" + absent.hint() + ")";
+            String reason = "needs an OpenCL device: " + absent.getMessage() + " ("
+                    + absent.answer().hint() + ")";
             System.out.println(reason);
             return abort(reason);
         }

@@ -1,6 +1,7 @@
 package dev.headroom.memory.vulkan;
 
 import dev.headroom.memory.spi.DriverException;
+import dev.headroom.memory.spi.Polling;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;

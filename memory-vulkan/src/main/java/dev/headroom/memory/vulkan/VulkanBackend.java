@@ -6,6 +6,7 @@ import dev.headroom.memory.spi.BackendProbe;
 import dev.headroom.memory.spi.DeviceDriver;
 import dev.headroom.memory.spi.DriverException;
 import dev.headroom.memory.spi.MemoryBackend;
+import dev.headroom.memory.spi.UnavailableException;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.Consumer;
@@ -94,7 +95,7 @@ public final class VulkanBackend implements MemoryBackend {
                     .map(device -> device.profile().device())
                     .toList());
         } catch (UnavailableException absent) {
-            return new BackendProbe.Unavailable(absent.reason(), absent.hint());
+            return absent.answer();
         }
     }
 
@@ -149,7 +150,8 @@ public final class VulkanBackend implements MemoryBackend {
             try {
                 return look();
             } catch (UnavailableException absent) {
-                throw new DriverException(DriverException.Kind.DEVICE_LOST, 0, "vkCreateInstance", absent.reason());
+                throw new DriverException(
+                        DriverException.Kind.DEVICE_LOST, 0, "vkCreateInstance", String.valueOf(absent.getMessage()));
             }
         }
     }

@@ -14,6 +14,7 @@ import dev.headroom.memory.spi.FreeOutcome;
 import dev.headroom.memory.spi.HostMapping;
 import dev.headroom.memory.spi.KindTraits;
 import dev.headroom.memory.spi.MapAccess;
+import dev.headroom.memory.spi.Polling;
 import dev.headroom.memory.spi.TransferCommand;
 import dev.headroom.memory.spi.TransferCommand.Copy;
 import dev.headroom.memory.spi.TransferCommand.Endpoint;

@@ -2,6 +2,7 @@ package dev.headroom.memory.vulkan;
 
 import dev.headroom.memory.spi.DriverException;
 import dev.headroom.memory.spi.DriverFence;
+import dev.headroom.memory.spi.Polling;
 import java.time.Duration;
 import org.lwjgl.vulkan.VkDevice;
 

@@ -1,6 +1,7 @@
 package dev.headroom.memory.vulkan;
 
 import dev.headroom.memory.spi.DriverException;
+import dev.headroom.memory.spi.UnavailableException;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;

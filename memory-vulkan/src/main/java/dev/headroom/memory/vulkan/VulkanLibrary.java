@@ -1,5 +1,6 @@
 package dev.headroom.memory.vulkan;
 
+import dev.headroom.memory.spi.UnavailableException;
 import java.io.File;
 import java.lang.foreign.Arena;
 import java.lang.foreign.SymbolLookup;

@@ -2,6 +2,7 @@ package dev.headroom.memory.vulkan;
 
 import static org.junit.jupiter.api.Assumptions.abort;
 
+import dev.headroom.memory.spi.UnavailableException;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
@@ -131,7 +132,8 @@ final class ScriptedVk {
                 }
                 return new Answer(real, "");
             } catch (UnavailableException absent) {
-                String reason = "needs a Vulkan device: " + absent.reason() + " (" + absent.hint() + ")";
+                String reason = "needs a Vulkan device: " + absent.getMessage() + " ("
+                        + absent.answer().hint() + ")";
                 System.out.println(reason);
                 return new Answer(null, reason);
             }

@@ -2,6 +2,7 @@ package dev.headroom.memory.vulkan;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.headroom.memory.spi.UnavailableException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -27,8 +28,9 @@ final class Validation implements AfterEachCallback {
                     .close();
             return Optional.empty();
         } catch (UnavailableException absent) {
-            System.out.println("without the validation layer: " + absent.reason() + " (" + absent.hint() + ")");
-            return Optional.of(absent.reason());
+            System.out.println("without the validation layer: " + absent.getMessage() + " ("
+                    + absent.answer().hint() + ")");
+            return Optional.of(String.valueOf(absent.getMessage()));
         }
     }
 

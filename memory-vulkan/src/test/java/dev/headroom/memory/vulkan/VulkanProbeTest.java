@@ -9,6 +9,7 @@ import dev.headroom.memory.MemoryBudget;
 import dev.headroom.memory.PhysicalId;
 import dev.headroom.memory.spi.BackendProbe;
 import dev.headroom.memory.spi.DriverException;
+import dev.headroom.memory.spi.UnavailableException;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -46,7 +47,8 @@ class VulkanProbeTest {
     @Test
     void no_driver() {
         vk.answering("createInstance", -9);
-        assertThat(reason()).isEqualTo("there is a Vulkan loader, but no driver for it to load (VK_ERROR_INCOMPATIBLE_DRIVER)");
+        assertThat(reason())
+                .isEqualTo("there is a Vulkan loader, but no driver for it to load (VK_ERROR_INCOMPATIBLE_DRIVER)");
     }
 
     @ParameterizedTest

@@ -1,18 +1,17 @@
-package dev.headroom.memory.opencl;
+package dev.headroom.memory.spi;
 
-import dev.headroom.memory.spi.DriverException;
 import java.time.Duration;
+import java.util.Objects;
 import java.util.concurrent.locks.LockSupport;
 
 /**
- * Waits by asking again. {@code clWaitForEvents} knows neither a time limit nor an interrupt, and an event's callback that
- * throws ends the process.
+ * Waits by asking again, for drivers whose own waits know neither a time limit nor an interrupt, or hold on to the carrier of a
+ * virtual thread. Asks without a pause at first, because a small copy is over before a thread could sleep and wake, and then in
+ * ever longer pauses, half a millisecond at most.
  */
-final class Polling {
+public final class Polling {
 
-    /** Questions put without a pause: a small copy is over before a thread could sleep and wake. */
     private static final int EAGER = 64;
-
     private static final long FIRST_PAUSE_NANOS = 20_000;
     private static final long LONGEST_PAUSE_NANOS = 500_000;
 
@@ -20,17 +19,27 @@ final class Polling {
 
     /** Something that will be true one day. */
     @FunctionalInterface
-    interface Question {
+    public interface Question {
+
+        /**
+         * Asks the driver.
+         *
+         * @return whether it is so
+         * @throws DriverException if the driver fails
+         */
         boolean ask() throws DriverException;
     }
 
     /**
-     * Asks until the answer is yes.
+     * Asks until the answer is yes, and at least once.
      *
-     * @param timeout how long at most
+     * @param question what is asked
+     * @param timeout  how long at most; 0 or less for one question
      * @return false if the time is up or the thread is interrupted, which stays set
+     * @throws DriverException if the question fails
      */
-    static boolean await(Question question, Duration timeout) throws DriverException {
+    public static boolean await(Question question, Duration timeout) throws DriverException {
+        Objects.requireNonNull(question, "question");
         long start = System.nanoTime();
         long limit = nanos(timeout);
         long pause = FIRST_PAUSE_NANOS;
