@@ -199,12 +199,25 @@ class CudaProcessTest {
         List<String> where = List.of(
                 "--enable-native-access=dev.headroom.memory.cuda,jcuda",
                 "--module-path=" + String.join(File.pathSeparator, modules),
-                "--patch-module=dev.headroom.memory.cuda=" + tests,
+                "--patch-module=dev.headroom.memory.cuda=" + ownPackage(tests),
                 "--module=dev.headroom.memory.cuda/" + CudaChild.class.getName());
         ChildProcess ended = ChildProcess.start(where, folder, Map.of(), List.of(), "use", driver)
                 .end();
         assertThat(ended.err()).isEmpty();
         assertThat(ended.out()).containsExactly("as written");
+    }
+
+    /** The tests of the module's own package alone: others of them lie in packages that belong to other modules. */
+    private Path ownPackage(Path tests) throws IOException {
+        Path own = Path.of("dev", "headroom", "memory", "cuda");
+        Path patch = Files.createDirectories(folder.resolve("patch"));
+        Files.createDirectories(patch.resolve(own));
+        try (Stream<Path> classes = Files.list(tests.resolve(own))) {
+            for (Path file : classes.filter(Files::isRegularFile).toList()) {
+                Files.copy(file, patch.resolve(own).resolve(file.getFileName()));
+            }
+        }
+        return patch;
     }
 
     private static boolean isModule(Path entry) {

@@ -145,12 +145,12 @@ class FootprintPlacementTest {
     void nothingFits() throws IOException {
         ModelFile file = model("tinyllama-1.1b");
         Placement placement =
-                FootprintPlacement.plan(file, FootprintOptions.defaults(), machine(512 * MIB, 600 * MIB, 600 * MIB));
+                FootprintPlacement.plan(file, FootprintOptions.defaults(), machine(512 * MIB, 900 * MIB, 900 * MIB));
         assertThat(placement.kind()).isEqualTo(PlacementKind.NOWHERE);
         assertThat(placement.shortBytes()).isPositive();
         assertThat(placement.counterfactuals())
                 .anySatisfy(change ->
-                        assertThat(change.text()).matches("fits if .* is freed on cuda:0, the host included"));
+                        assertThat(change.text()).matches("fits if .* is freed on cuda:0(, the host included)?"));
     }
 
     /** An embedding that is the output matrix too is kept by the first and by the last device. */
