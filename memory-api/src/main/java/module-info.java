@@ -2,6 +2,8 @@
 module dev.headroom.memory {
     // A runtime may have been linked without Flight Recorder; then nothing is recorded.
     requires static jdk.jfr;
+    // Nor need it have management beans; then staging memory is bounded by the Java heap's maximum.
+    requires static jdk.management;
     requires static org.jspecify;
 
     exports dev.headroom.memory;

@@ -275,7 +275,7 @@ class DevicesAndSelectTest {
             devices --watch --times 0     | --times is 0: must be 1 or more
             devices --watch --times many  | many
             unknown                       | unknown
-            ''                            | devices, select, plan, inspect, load, synth
+            ''                            | devices, select, plan, inspect, load, replay, synth
             """)
     void wrongUsage(String args, String says) {
         CommandRun run = CommandRun.of(machine(), args.isEmpty() ? new String[0] : args.split(" +"));
@@ -325,7 +325,7 @@ class DevicesAndSelectTest {
     @Test
     void anUnknownCommandListsTheOthers() {
         assertThat(CommandRun.of(machine(), "unknown").complaints().getLast())
-                .endsWith(", where COMMAND is one of devices, select, plan, inspect, load, synth");
+                .endsWith(", where COMMAND is one of devices, select, plan, inspect, load, replay, synth");
     }
 
     @ParameterizedTest

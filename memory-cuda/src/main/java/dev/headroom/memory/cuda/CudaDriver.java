@@ -13,6 +13,7 @@ import dev.headroom.memory.spi.DriverFence;
 import dev.headroom.memory.spi.DriverQueue;
 import dev.headroom.memory.spi.FreeOutcome;
 import dev.headroom.memory.spi.HostMapping;
+import dev.headroom.memory.spi.HostTotal;
 import dev.headroom.memory.spi.KindTraits;
 import dev.headroom.memory.spi.KindTraits.Placement;
 import dev.headroom.memory.spi.MapAccess;
@@ -55,7 +56,7 @@ final class CudaDriver implements DeviceDriver {
         transfers = new CudaTransfers(cuda, context);
         long largest = Math.max(context.device().totalBytes() & -BASE_ALIGNMENT, BASE_ALIGNMENT);
         own = KindTraits.deviceOnly(BASE_ALIGNMENT, BASE_ALIGNMENT, largest);
-        long largestOfHost = Math.max(HostTotal.budget().totalBytes() & -BASE_ALIGNMENT, BASE_ALIGNMENT);
+        long largestOfHost = Math.max(HostTotal.budget("CUDA").totalBytes() & -BASE_ALIGNMENT, BASE_ALIGNMENT);
         staging = KindTraits.hostVisible(Placement.HOST, BASE_ALIGNMENT, BASE_ALIGNMENT, largestOfHost);
     }
 
@@ -91,7 +92,7 @@ final class CudaDriver implements DeviceDriver {
     @Override
     public MemoryBudget budget(MemoryKind kind) throws DriverException {
         if (kind != MemoryKind.DEVICE) {
-            return HostTotal.budget();
+            return HostTotal.budget("CUDA");
         }
         long[] free = new long[1];
         long[] total = new long[1];

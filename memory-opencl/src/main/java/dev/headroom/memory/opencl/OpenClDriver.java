@@ -12,6 +12,7 @@ import dev.headroom.memory.spi.DriverFence;
 import dev.headroom.memory.spi.DriverQueue;
 import dev.headroom.memory.spi.FreeOutcome;
 import dev.headroom.memory.spi.HostMapping;
+import dev.headroom.memory.spi.HostTotal;
 import dev.headroom.memory.spi.KindTraits;
 import dev.headroom.memory.spi.KindTraits.Placement;
 import dev.headroom.memory.spi.MapAccess;
@@ -136,7 +137,7 @@ final class OpenClDriver implements DeviceDriver {
     public MemoryBudget budget(MemoryKind kind) {
         return switch (kind) {
             case DEVICE, UNIFIED -> device.budget();
-            case UPLOAD, READBACK -> HostTotal.budget();
+            case UPLOAD, READBACK -> HostTotal.budget("OpenCL");
         };
     }
 

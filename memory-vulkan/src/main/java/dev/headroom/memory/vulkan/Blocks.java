@@ -4,6 +4,7 @@ import dev.headroom.memory.MemoryBudget;
 import dev.headroom.memory.MemoryKind;
 import dev.headroom.memory.spi.DriverException;
 import dev.headroom.memory.spi.FreeOutcome;
+import dev.headroom.memory.spi.HostTotal;
 import dev.headroom.memory.spi.KindTraits.Placement;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicLong;
@@ -28,7 +29,7 @@ final class Blocks {
     /** Total and free of the place a kind lives in. */
     MemoryBudget budget(MemoryKind kind) {
         if (open.traitsOf(kind).placement() == Placement.HOST) {
-            return HostTotal.budget();
+            return HostTotal.budget("Vulkan");
         }
         int main = open.device().profile().mainHeap();
         return open.device().budget(choice(kind).map(MemoryTypes.Choice::heap).orElse(main));
