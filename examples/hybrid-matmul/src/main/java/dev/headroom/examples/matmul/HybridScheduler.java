@@ -296,7 +296,10 @@ public final class HybridScheduler implements AutoCloseable {
     /** Waits for the kernels and gives all memory back, but for products that were not released: close those before. */
     @Override
     public void close() {
-        kernels.ifPresent(MatmulKernels::close);
-        buffers.close();
+        try {
+            kernels.ifPresent(MatmulKernels::close);
+        } finally {
+            buffers.close();
+        }
     }
 }

@@ -43,7 +43,9 @@ public interface MatmulKernels extends AutoCloseable {
      */
     static Optional<MatmulKernels> of(GpuMemoryPool pool) {
         return switch (pool.backendName()) {
+            case "cuda" -> Optional.of(CudaMatmul.of(pool));
             case "opencl" -> Optional.of(OpenClMatmul.of(pool));
+            case "vulkan" -> Optional.of(VulkanMatmul.of(pool));
             default -> Optional.empty();
         };
     }
