@@ -3,6 +3,7 @@ package dev.headroom.examples.matmul;
 import dev.headroom.memory.DeviceBuffer;
 import dev.headroom.memory.DeviceLostException;
 import dev.headroom.memory.DriverFailedException;
+import dev.headroom.memory.FallbackBuffer;
 import dev.headroom.memory.GpuMemoryException;
 import dev.headroom.memory.GpuMemoryPool;
 import dev.headroom.memory.QueueFence;
@@ -133,6 +134,37 @@ public final class HybridScheduler implements AutoCloseable {
     }
 
     /**
+     * Computes A x B with an A that is in a buffer already, as the weights of a model are, and waits for the answer. It is
+     * computed where A lies, however small it is: to fetch A would take longer.
+     *
+     * @param a m rows of k values, in a buffer that may be larger
+     * @param b k rows of n values
+     * @param m rows of A
+     * @param k values in a row of A
+     * @param n values in a row of B
+     * @return m rows of n values
+     * @throws GpuMemoryException if the device failed, and A is lost with it
+     */
+    public float[] matmulFrom(FallbackBuffer a, float[] b, int m, int k, int n) {
+        MatmulShape shape = new MatmulShape(m, k, n);
+        Optional<DeviceBuffer> there =
+                a.asGpu().filter(_ -> kernels.isPresent() && kernels.get().supports(shape));
+        if (there.isEmpty()) {
+            onHost.increment();
+            return HostMatmul.multiply(fetch(a, b, shape));
+        }
+        MatmulTask.requireLength("b", b, shape.sizeOfB());
+        try {
+            CompletableFuture<Void> uploaded = CompletableFuture.completedFuture(null);
+            PooledMatrix c = PooledMatrix.onDevice(shape.sizeOfC(), launch(there.get(), uploaded, b, shape));
+            return AsyncGpuResult.of(read(c)).await();
+        } catch (GpuMemoryException failure) {
+            note(failure);
+            return computeInstead(fetch(a, b, shape));
+        }
+    }
+
+    /**
      * Computes several products. A few are in flight at a time, so that the device computes one while another is copied.
      *
      * @param tasks the products
@@ -227,23 +259,41 @@ public final class HybridScheduler implements AutoCloseable {
 
     /** Copies the operands to the device and launches the kernel. Waits for neither. */
     private PooledMatrix launch(MatmulTask task) {
-        MatmulShape shape = task.shape();
-        List<DeviceBuffer> taken = new ArrayList<>(3);
+        DeviceBuffer a = buffers.acquire((long) task.shape().sizeOfA() * Float.BYTES);
         try {
-            DeviceBuffer a = take(shape.sizeOfA(), taken);
-            DeviceBuffer b = take(shape.sizeOfB(), taken);
-            DeviceBuffer c = take(shape.sizeOfC(), taken);
-            CompletableFuture<Void> uploads = CompletableFuture.allOf(
-                    a.writeAsync(0, MemorySegment.ofArray(task.a())), b.writeAsync(0, MemorySegment.ofArray(task.b())));
-            QueueFence kernel = kernels.orElseThrow().launch(shape, a, b, c);
-            onDevice.increment();
-            buffers.release(a, kernel); // nobody gets them before the kernel is through
-            buffers.release(b, kernel);
-            return PooledMatrix.onDevice(shape.sizeOfC(), new PooledMatrix.OnDevice(c, uploads, kernel));
+            CompletableFuture<Void> upload = a.writeAsync(0, MemorySegment.ofArray(task.a()));
+            PooledMatrix.OnDevice work = launch(a, upload, task.b(), task.shape());
+            buffers.release(a, work.kernel()); // nobody gets it before the kernel is through
+            return PooledMatrix.onDevice(task.shape().sizeOfC(), work);
         } catch (RuntimeException failure) {
-            taken.forEach(DeviceBuffer::close); // which waits, behind our back, for what is still going on in them
+            a.close(); // which waits, behind our back, for what is still going on in it
             throw failure;
         }
+    }
+
+    /** The same with an A that is on its way to the device, or there already. */
+    private PooledMatrix.OnDevice launch(
+            DeviceBuffer a, CompletableFuture<Void> uploadOfA, float[] valuesOfB, MatmulShape shape) {
+        List<DeviceBuffer> taken = new ArrayList<>(2);
+        try {
+            DeviceBuffer b = take(shape.sizeOfB(), taken);
+            DeviceBuffer c = take(shape.sizeOfC(), taken);
+            CompletableFuture<Void> uploads =
+                    CompletableFuture.allOf(uploadOfA, b.writeAsync(0, MemorySegment.ofArray(valuesOfB)));
+            QueueFence kernel = kernels.orElseThrow().launch(shape, a, b, c);
+            onDevice.increment();
+            buffers.release(b, kernel);
+            return new PooledMatrix.OnDevice(c, uploads, kernel);
+        } catch (RuntimeException failure) {
+            taken.forEach(DeviceBuffer::close);
+            throw failure;
+        }
+    }
+
+    private static MatmulTask fetch(FallbackBuffer a, float[] b, MatmulShape shape) {
+        float[] values = new float[shape.sizeOfA()];
+        a.read(0, MemorySegment.ofArray(values));
+        return MatmulTask.of(values, b, shape.m(), shape.k(), shape.n());
     }
 
     private DeviceBuffer take(int values, List<DeviceBuffer> taken) {

@@ -33,7 +33,7 @@ public final class MatmulTask {
         return new MatmulTask(a, b, shape);
     }
 
-    private static void requireLength(String name, float[] values, int wanted) {
+    static void requireLength(String name, float[] values, int wanted) {
         if (Objects.requireNonNull(values, name).length != wanted) {
             throw new IllegalArgumentException(name + " has " + values.length + " values: must be " + wanted);
         }
