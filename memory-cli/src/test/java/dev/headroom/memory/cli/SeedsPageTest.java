@@ -67,7 +67,9 @@ class SeedsPageTest {
 
     private static Map<String, String> testSources() throws IOException {
         Map<String, String> sources = new TreeMap<>();
-        for (Path module : children(ROOT)) {
+        List<Path> modules = new ArrayList<>(children(ROOT));
+        modules.addAll(children(ROOT.resolve("examples")));
+        for (Path module : modules) {
             Path folder = module.resolve("src");
             if (!Files.isDirectory(folder)) {
                 continue;
