@@ -28,6 +28,7 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import java.util.Properties;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
@@ -123,6 +124,7 @@ class NullArgumentsTest {
             new float[16],
             new double[16],
             new Throwable("sample"),
+            new Properties(),
             host));
 
     @AfterEach
