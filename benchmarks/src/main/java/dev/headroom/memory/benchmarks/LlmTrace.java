@@ -22,8 +22,9 @@ public final class LlmTrace {
 
     LlmTrace() {}
 
-    /** Allocates. Returns the name. */
-    int allocate(long bytes) {
+    /** Allocates; an empty tensor, of a step in which nobody asks for anything, takes a byte. Returns the name. */
+    int allocate(long wanted) {
+        long bytes = Math.max(1, wanted);
         int id = idCount++;
         sizes = id < sizes.length ? sizes : Arrays.copyOf(sizes, 2 * id);
         sizes[id] = bytes;
