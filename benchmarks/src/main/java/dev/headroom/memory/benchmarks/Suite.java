@@ -4,6 +4,7 @@ import java.io.PrintStream;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
+import java.util.function.DoubleUnaryOperator;
 import java.util.stream.Stream;
 import org.openjdk.jmh.profile.GCProfiler;
 import org.openjdk.jmh.results.Result;
@@ -71,7 +72,12 @@ final class Suite {
     Figures run() throws RunnerException {
         hot(1, Peers.ALL, size.sizes);
         hot(2, List.of(Peers.HEADROOM, Peers.VMA_SPIN, Peers.POW2), size.sharedSizes);
-        hot(1, List.of(Peers.HEADROOM), size.sharedSizes);
+        hot(
+                1,
+                List.of(Peers.HEADROOM),
+                size.sharedSizes.stream()
+                        .filter(bytes -> !size.sizes.contains(bytes))
+                        .toList());
         virtual();
         mixed(1, List.of(Peers.HEADROOM, Peers.VMA_BARE, Peers.VMA_SPIN, Peers.VMA_MONITOR, Peers.POW2));
         mixed(2, List.of(Peers.HEADROOM, Peers.VMA_SPIN, Peers.POW2));
@@ -82,6 +88,9 @@ final class Suite {
     }
 
     private void hot(int threads, List<String> peers, List<Long> sizes) throws RunnerException {
+        if (sizes.isEmpty()) {
+            return;
+        }
         ChainedOptionsBuilder options = options(HotPairBenchmark.class, threads)
                 .param("peer", peers.toArray(String[]::new))
                 .param("size", sizes.stream().map(String::valueOf).toArray(String[]::new))
@@ -89,7 +98,7 @@ final class Suite {
         for (RunResult run : run(options, "pairs, " + threads + " thread(s)")) {
             String peer = run.getParams().getParam("peer");
             String bytes = run.getParams().getParam("size");
-            put("hot/" + peer + "/" + bytes + "/" + threads, run, 1);
+            put("hot/" + peer + "/" + bytes + "/" + threads, run, score -> threads / score);
             Result<?> garbage = run.getSecondaryResults().get(GARBAGE);
             if (garbage != null && threads == 1) {
                 figures.put("garbage/" + peer + "/" + bytes, garbage.getScore(), 0);
@@ -100,7 +109,7 @@ final class Suite {
     private void virtual() throws RunnerException {
         int carriers = Runtime.getRuntime().availableProcessors();
         for (RunResult run : run(options(VirtualThreadsBenchmark.class, 1), "pairs, 10,000 virtual threads")) {
-            put("virtual/" + run.getParams().getParam("peer"), run, 1.0 / carriers);
+            put("virtual/" + run.getParams().getParam("peer"), run, score -> score * carriers);
         }
     }
 
@@ -108,7 +117,7 @@ final class Suite {
         ChainedOptionsBuilder options =
                 options(MixedBenchmark.class, threads).param("peer", peers.toArray(String[]::new));
         for (RunResult run : run(options, "mixed, " + threads + " thread(s)")) {
-            put("mixed/" + run.getParams().getParam("peer") + "/" + threads, run, 1);
+            put("mixed/" + run.getParams().getParam("peer") + "/" + threads, run, score -> threads / score);
         }
     }
 
@@ -120,10 +129,8 @@ final class Suite {
                         Stream.of(TraceGenerator.values()).map(Enum::name).toArray(String[]::new));
         for (RunResult run : run(options, "traces")) {
             TraceGenerator kind = TraceGenerator.valueOf(run.getParams().getParam("trace"));
-            put(
-                    "trace/" + run.getParams().getParam("peer") + "/" + kind.label(),
-                    run,
-                    kind.generate().operations());
+            int operations = kind.generate().operations();
+            put("trace/" + run.getParams().getParam("peer") + "/" + kind.label(), run, score -> score / operations);
         }
     }
 
@@ -147,10 +154,11 @@ final class Suite {
         return new Runner(options.build()).run();
     }
 
-    private void put(String name, RunResult run, double divisor) {
+    private void put(String name, RunResult run, DoubleUnaryOperator nanos) {
         double[] scores = run.getBenchmarkResults().stream()
                 .flatMap(fork -> fork.getIterationResults().stream())
-                .mapToDouble(iteration -> iteration.getPrimaryResult().getScore() / divisor)
+                .mapToDouble(iteration ->
+                        nanos.applyAsDouble(iteration.getPrimaryResult().getScore()))
                 .sorted()
                 .toArray();
         if (scores.length > 0) {

@@ -11,6 +11,7 @@ import dev.headroom.memory.DeviceBuffer;
 import dev.headroom.memory.GpuMemory;
 import dev.headroom.memory.MemoryConfig;
 import dev.headroom.memory.TraceRecording;
+import dev.headroom.memory.TrackingLevel;
 import dev.headroom.memory.sim.AllocationTrace;
 import dev.headroom.memory.sim.SimulatedBackend;
 import dev.headroom.memory.sim.TraceReplay;
@@ -44,6 +45,7 @@ class TraceRecordingTest {
     private static final int STEPS = 20_000;
     private static final int MOST_OPEN = 32;
     private static final int CHUNK = 8192;
+    private static final int MOST_ROUNDS = 200;
 
     private final GpuMemory memory =
             GpuMemory.builder().backend(SimulatedBackend.card(64L << 30)).open();
@@ -85,6 +87,38 @@ class TraceRecordingTest {
             }
         }
         assertThat(file).hasContent("a 0 77\nf 0\n");
+    }
+
+    /** Where buffers are tracked, those taken back because nobody has them any more are frees, too. */
+    @Test
+    void whatIsTakenBackIsFreed() throws IOException {
+        Path file = folder.resolve("trace");
+        MemoryConfig config = MemoryConfig.builder()
+                .tracking(TrackingLevel.FULL)
+                .reclaimLeaked(true)
+                .pressureInterval(Duration.ofDays(1))
+                .build();
+        try (GpuMemory other = GpuMemory.builder()
+                .backend(SimulatedBackend.card(1L << 30))
+                .config(config)
+                .open()) {
+            PoolEngine tracked = (PoolEngine) other.pool(other.devices().getFirst());
+            try (TraceRecording recording = tracked.recordTrace(file)) {
+                tracked.allocate(1).close();
+                drop(tracked);
+                for (int round = 0; round < MOST_ROUNDS && recording.operations() < 4; round++) {
+                    System.gc();
+                    tracked.monitor().step();
+                }
+            }
+            tracked.validate();
+        }
+        assertThat(file).hasContent("a 0 1\nf 0\na 1 2\nf 1\n");
+    }
+
+    /** A frame of its own, so that nothing refers to the buffer afterwards. */
+    private static void drop(PoolEngine tracked) {
+        tracked.allocate(2);
     }
 
     /** Buffers change hands between threads, and the most there ever was is known exactly. */
