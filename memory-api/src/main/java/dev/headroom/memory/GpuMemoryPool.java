@@ -1,7 +1,10 @@
 package dev.headroom.memory;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalLong;
 
@@ -202,6 +205,24 @@ public interface GpuMemoryPool extends AutoCloseable {
      * @return the tracker
      */
     Optional<AllocationTracker> tracker();
+
+    /**
+     * Writes down every allocation and free from now on, in a form that {@code headroom replay} reads. One recording at a time.
+     * While none is on, a buffer pays a look at one field for it; while one is on, a short lock and about 80 bytes of garbage.
+     * Operations are written by a thread of their own. Those who allocate or close wait for it only where it is about half a
+     * million operations behind, and only once: if it has not caught up after a second, the recording ends.
+     *
+     * @param file where to; what it holds is replaced
+     * @return the recording, to be closed
+     * @throws IOException                   if the file cannot be opened for writing
+     * @throws IllegalStateException         if a recording is on
+     * @throws BufferClosedException         if the pool is closed
+     * @throws UnsupportedOperationException if this is a pool of a backend's own that cannot record
+     */
+    default TraceRecording recordTrace(Path file) throws IOException {
+        Objects.requireNonNull(file, "file");
+        throw new UnsupportedOperationException("the pool on " + device().id() + " cannot record traces");
+    }
 
     /**
      * Waits until no work of this pool is pending.

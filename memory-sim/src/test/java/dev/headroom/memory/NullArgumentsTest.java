@@ -125,6 +125,7 @@ class NullArgumentsTest {
             new float[16],
             new double[16],
             new Throwable("sample"),
+            new Properties(),
             host));
 
     @AfterEach

@@ -31,6 +31,7 @@ final class BufferNotes {
     private @Nullable BufferTrail trail;
     private long byteAlignment = 1;
     private boolean recorded;
+    private long traceId;
 
     /** The buffer's name, drawn when somebody asks. */
     BufferId id() {
@@ -85,5 +86,14 @@ final class BufferNotes {
 
     void record() {
         recorded = true;
+    }
+
+    /** What the buffer is called in a trace; 0 if it is in none. */
+    long traceId() {
+        return traceId;
+    }
+
+    void traceAs(long id) {
+        traceId = id;
     }
 }

@@ -24,6 +24,8 @@ final class BufferTrail extends PhantomReference<Object> {
     // Guarded by this.
     private Point.@Nullable Pending pending;
     private int holds;
+    // Set before anybody else sees the buffer.
+    private long traceId;
 
     /**
      * The trail of a buffer that nobody else has seen yet.
@@ -70,6 +72,15 @@ final class BufferTrail extends PhantomReference<Object> {
             explain(again);
             LOG.log(System.Logger.Level.DEBUG, buffer + " was closed twice, which does nothing", again);
         }
+    }
+
+    /** What the buffer is called in a trace; 0 if it is in none. */
+    long traceId() {
+        return traceId;
+    }
+
+    void traceAs(long id) {
+        traceId = id;
     }
 
     boolean isClosed() {

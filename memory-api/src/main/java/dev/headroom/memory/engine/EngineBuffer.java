@@ -54,6 +54,16 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
         return notes == null ? null : notes.trail();
     }
 
+    /** Its name in a trace, so that its end is found there too; 0 for none. Before anybody else sees the buffer. */
+    void traceAs(long id) {
+        BufferNotes notes = ownNotes();
+        notes.traceAs(id);
+        BufferTrail trail = notes.trail();
+        if (trail != null) {
+            trail.traceAs(id);
+        }
+    }
+
     @Override
     public long byteSize() {
         return byteSize;

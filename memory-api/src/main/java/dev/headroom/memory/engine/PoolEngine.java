@@ -21,11 +21,15 @@ import dev.headroom.memory.MemoryPressure;
 import dev.headroom.memory.MemoryStats;
 import dev.headroom.memory.PoolReport;
 import dev.headroom.memory.PressureListener;
+import dev.headroom.memory.TraceRecording;
 import dev.headroom.memory.spi.DeviceDriver;
 import dev.headroom.memory.spi.DriverException;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
@@ -63,6 +67,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     private final ClosedOnce closing = new ClosedOnce();
     private final PressureMonitor monitor;
     private final BufferEvents events;
+    private final Recordings recordings;
     private volatile boolean gone;
     private volatile boolean abandoned;
 
@@ -75,6 +80,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
         this.monitor =
                 new PressureMonitor(this, session.device(), config.pressureInterval(), this::doChores, this::usedShare);
         this.events = new BufferEvents(config.eventSampling());
+        this.recordings = new Recordings();
         this.heaps = new HeapSet(session, setting, domain.ledger(), monitor.gauge());
         this.quickHeap = heaps.find(MemoryKind.DEVICE);
         this.waiter = new Waiter(session);
@@ -243,6 +249,17 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     }
 
     @Override
+    public TraceRecording recordTrace(Path file) throws IOException {
+        Objects.requireNonNull(file, "file");
+        begin();
+        try {
+            return recordings.begin(this, lastId -> TraceRecorder.open(file, lastId));
+        } finally {
+            end();
+        }
+    }
+
+    @Override
     public boolean awaitIdle(Duration timeout) {
         return asking(accountant -> session.driver().awaitIdle(timeout));
     }
@@ -294,6 +311,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
                     System.Logger.Level.WARNING,
                     () -> session.device() + why + ": its memory is left to the operating system");
         }
+        recordings.end(patience);
         leaks.clear();
         heaps.ledgers().forEach(ledger -> ledger.leave(member));
         domain.close();
@@ -527,6 +545,10 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
         return transfers.pump();
     }
 
+    Recordings recordings() {
+        return recordings;
+    }
+
     HeapSet heaps() {
         return heaps;
     }
@@ -590,6 +612,9 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
         BufferNotes notes = extent.notes();
         BufferTrail trail = notes == null ? null : notes.trail();
         if (trail == null || leaks.closed(trail)) {
+            if (notes != null && notes.traceId() != 0) {
+                recordings.freed(notes.traceId());
+            }
             recycle(extent.heap(), extent.node(), notes == null ? null : notes.pending());
         }
     }
@@ -604,6 +629,9 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
 
     /** The memory of a buffer that nobody can close any more. */
     private void reclaim(BufferTrail trail) {
+        if (trail.traceId() != 0) {
+            recordings.freed(trail.traceId());
+        }
         recycle(trail.heap(), trail.node(), trail.pending());
     }
 
@@ -615,6 +643,10 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
                 leaks.collect();
                 buffer.ownNotes().follow(leaks.opened(buffer, buffer.id(), buffer.byteSize(), location(), tag));
                 monitor.start();
+            }
+            TraceRecorder recorder = recordings.current();
+            if (recorder != null) {
+                recordings.opened(buffer, recorder);
             }
             done = true;
             return buffer;

@@ -11,7 +11,10 @@ import dev.headroom.memory.MemoryPressure;
 import dev.headroom.memory.MemoryStats;
 import dev.headroom.memory.PoolReport;
 import dev.headroom.memory.PressureListener;
+import dev.headroom.memory.TraceRecording;
 import dev.headroom.memory.spi.DeviceDriver;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
 
@@ -94,6 +97,11 @@ final class ReservedPool implements GpuMemoryPool, DeviceDriver.Source {
     @Override
     public Optional<AllocationTracker> tracker() {
         return pool.tracker();
+    }
+
+    @Override
+    public TraceRecording recordTrace(Path file) throws IOException {
+        return pool.recordTrace(file);
     }
 
     @Override

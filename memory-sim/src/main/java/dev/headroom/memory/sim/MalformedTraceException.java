@@ -10,6 +10,7 @@ public final class MalformedTraceException extends IOException {
     @Serial
     private static final long serialVersionUID = 1;
 
+    /** Its number, from 1. */
     private final long line;
 
     /**
