@@ -9,6 +9,7 @@ public final class UnavailableException extends Exception {
     @Serial
     private static final long serialVersionUID = 1;
 
+    /** What helps. */
     private final String hint;
 
     /**
