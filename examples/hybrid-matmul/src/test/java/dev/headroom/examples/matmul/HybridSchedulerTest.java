@@ -59,6 +59,7 @@ class HybridSchedulerTest extends MatmulContract {
 
     @AfterEach
     void close() {
+        clock.runUntilIdle(); // else a test that fails with a kernel under way would wait for it for ever
         memory.ifPresent(GpuMemory::close);
         backend.requireNoViolations();
     }
