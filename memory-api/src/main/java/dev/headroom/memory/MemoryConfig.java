@@ -30,8 +30,8 @@ import java.util.Properties;
  * @param stagingBytes       size of the staging ring of each direction, 1 MiB or more
  * @param waitTimeout        how long an allocation waits for pending work before it fails, 0 to 365 days
  * @param closeTimeout       how long a close waits for pending work before it leaves memory to the operating system, 0 to 365 days
- * @param growthBytes        the least a pool takes from the driver at a time, where the device has it, 0 to 1 TiB; more than a
- *                           sixteenth of what is in use is never taken beyond that
+ * @param growthBytes        the least a pool takes from the driver at a time, where the device has it, 0 to 1 TiB; 1/256 of what
+ *                           is in use where that is more, and where it is 0 no more than is needed
  * @param profile            how a pool cuts its memory into buffers
  * @param idleTrimAfter      how long memory may be idle before it is given back by itself, above 0 up to 365 days; empty for never
  * @param outOfMemoryReport  the folder for reports on allocations that failed for want of memory; empty for none

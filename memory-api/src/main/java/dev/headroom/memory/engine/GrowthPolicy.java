@@ -2,11 +2,12 @@ package dev.headroom.memory.engine;
 
 /**
  * How much to take from the driver when a request does not fit: what is needed, and a little ahead so that small requests
- * share a driver call, but never more than a segment or a sixteenth of what is in use beyond the need. Pure.
+ * share a driver call, but never more than a segment or 1/256 of what is in use beyond the need. Pure.
  */
 final class GrowthPolicy {
 
-    private static final int AHEAD_SHARE = 16;
+    /** Beside a model's weights, what moves is a tenth of all: a larger share of all is much of that. */
+    private static final int AHEAD_SHARE = 256;
 
     private GrowthPolicy() {}
 
