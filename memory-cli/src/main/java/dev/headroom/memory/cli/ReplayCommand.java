@@ -162,7 +162,7 @@ final class ReplayCommand implements Callable<Integer> {
         object.writeEndObject();
     }
 
-    /** Those that are not the defaults, if a file is to be made of them; otherwise all that matter here. */
+    /** Those a search tries, and what else is not the default. */
     private static SortedMap<String, String> settings(TraceReplay replay) {
         Properties defaults = MemoryConfig.defaults().toProperties();
         SortedMap<String, String> settings = new TreeMap<>();

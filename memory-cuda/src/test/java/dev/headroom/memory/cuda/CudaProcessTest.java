@@ -3,6 +3,7 @@ package dev.headroom.memory.cuda;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.headroom.memory.testkit.ChildProcess;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;

@@ -3,6 +3,7 @@ package dev.headroom.memory.cuda;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.headroom.memory.cuda.CudaSymbols.Feature;
+import dev.headroom.memory.testkit.ChildProcess;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

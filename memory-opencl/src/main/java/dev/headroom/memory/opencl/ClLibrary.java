@@ -1,5 +1,6 @@
 package dev.headroom.memory.opencl;
 
+import dev.headroom.memory.spi.NativeBinding;
 import dev.headroom.memory.spi.UnavailableException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -16,6 +17,9 @@ import org.jocl.cl_mem;
  * is there.
  */
 final class ClLibrary {
+
+    private static final NativeBinding JOCL =
+            new NativeBinding("jocl", "org.jocl.CL", ClLibrary.class.getClassLoader(), folder -> {});
 
     static final String INSTALL_HINT =
             "install the OpenCL driver of your GPU's vendor, or PoCL for the CPU (on Debian: pocl-opencl-icd and"
@@ -53,7 +57,7 @@ final class ClLibrary {
         SymbolLookup loader = find().orElseThrow(() -> new UnavailableException(
                 "no OpenCL loader: %s cannot be opened".formatted(String.join(" or ", names)), INSTALL_HINT));
         try {
-            JoclNatives.load();
+            JOCL.load();
             return new JoclApi(loader);
         } catch (IOException noFolder) {
             throw new UnavailableException(

@@ -13,6 +13,7 @@ import dev.headroom.memory.spi.DeviceDriver;
 import dev.headroom.memory.spi.DriverBlock;
 import dev.headroom.memory.spi.HostMapping;
 import dev.headroom.memory.spi.MapAccess;
+import dev.headroom.memory.testkit.ChildProcess;
 import java.io.InputStream;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;

@@ -61,6 +61,7 @@ public final class AllocationTrace {
                 reading.add(line);
             }
         } catch (MalformedInputException e) {
+            reading.line++; // the one that could not be read
             throw reading.wrong("is not text in UTF-8", e);
         }
         return new AllocationTrace(reading);

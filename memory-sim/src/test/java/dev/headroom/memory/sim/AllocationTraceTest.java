@@ -70,7 +70,7 @@ class AllocationTraceTest {
         Path file = Files.write(folder.resolve("b"), new byte[] {(byte) 0xff, (byte) 0xfe, 0, 10, 13});
         assertThatExceptionOfType(MalformedTraceException.class)
                 .isThrownBy(() -> AllocationTrace.read(file))
-                .withMessageContaining("is not text in UTF-8");
+                .withMessageEndingWith(", line 1: is not text in UTF-8");
     }
 
     @Test

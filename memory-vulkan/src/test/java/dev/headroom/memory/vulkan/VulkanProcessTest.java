@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import dev.headroom.memory.BufferClosedException;
 import dev.headroom.memory.DeviceBuffer;
 import dev.headroom.memory.GpuMemory;
+import dev.headroom.memory.testkit.ChildProcess;
 import java.io.File;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -106,8 +107,13 @@ class VulkanProcessTest {
         String classPath = Stream.of(System.getProperty("java.class.path").split(File.pathSeparator))
                 .filter(entry -> !entry.contains("natives"))
                 .collect(Collectors.joining(File.pathSeparator));
-        ChildProcess ended =
-                ChildProcess.run(VulkanChild.class, classPath, folder, Map.of(), ChildProcess.ALLOWED, "probe");
+        ChildProcess ended = ChildProcess.start(
+                        List.of("-cp", classPath, VulkanChild.class.getName()),
+                        folder,
+                        Map.of(),
+                        ChildProcess.ALLOWED,
+                        "probe")
+                .end();
         assertSilentlyUnavailable(ended, "LWJGL's native library for ");
         assertThat(ended.out().getFirst()).contains("add org.lwjgl:lwjgl with the classifier natives-");
     }

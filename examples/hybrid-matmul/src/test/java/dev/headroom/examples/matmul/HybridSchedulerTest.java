@@ -17,14 +17,17 @@ import dev.headroom.memory.spi.DriverException;
 import java.lang.management.ManagementFactory;
 import java.time.Duration;
 import java.util.Optional;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The scheduler on a simulated device, which is as slow, as full or as broken as a test wants it. */
+/** The scheduler on a simulated device, which is as slow, as full or as broken as a test wants it. What hangs fails. */
+@Timeout(value = 2, unit = TimeUnit.MINUTES, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class HybridSchedulerTest extends MatmulContract {
 
     private static final Duration KERNEL = Duration.ofSeconds(1);
