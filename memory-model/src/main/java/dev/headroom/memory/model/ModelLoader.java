@@ -36,13 +36,13 @@ import java.util.function.BooleanSupplier;
 public final class ModelLoader {
 
     /** The most that is copied between two looks at the progress, the interrupt flag and the file. */
-    public static final long CHUNK_BYTES = 16L << 20;
+    public static final long CHUNK_BYTES = 32L << 20;
 
     /** The most threads a loader takes. */
     public static final int MAX_THREADS = 64;
 
     /** Several pieces, so that a device with copy engines is never idle; the pool's staging ring bounds it further. */
-    private static final long MAX_BYTES_UNDER_WAY = 8 * CHUNK_BYTES;
+    private static final long MAX_BYTES_UNDER_WAY = 4 * CHUNK_BYTES;
 
     private static final long VERIFY_CHUNK_BYTES = 4L << 20;
 
@@ -119,8 +119,9 @@ public final class ModelLoader {
         ChunkLoop.requireWanted(cancelled);
         file.verifyUnchanged();
         try (OpenShards shards = OpenShards.open(file)) {
-            // Smaller with several threads, so that none works alone for long at the end.
-            List<TensorChunk> chunks = TensorChunk.cut(file.tensors(), threads == 1 ? CHUNK_BYTES : CHUNK_BYTES / 2);
+            // Large, because OpenCL maps each piece anew; smaller with several threads, so that none is left alone for
+            // long.
+            List<TensorChunk> chunks = TensorChunk.cut(file.tensors(), threads == 1 ? CHUNK_BYTES : CHUNK_BYTES / 4);
             long start = System.nanoTime();
             allocate(file, buffers);
             loop(file, chunks, LoadProgress.Stage.COPY)
