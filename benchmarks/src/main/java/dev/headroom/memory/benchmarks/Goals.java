@@ -13,7 +13,11 @@ import java.util.stream.Stream;
 final class Goals {
 
     private static final List<Long> SIZES = List.of(256L, 4096L, 65536L, 1048576L, 16777216L);
+    private static final long KIB_4 = 4096;
     private static final long KIB_64 = 65536;
+
+    /** Buffers, ids, and ids from a cache of the thread's own. */
+    private static final List<String> OURS = List.of(Peers.HEADROOM, Peers.IDS, Peers.LOCAL);
 
     /** Movable memory with virtual memory, where the goals name a figure. */
     private static final Map<TraceGenerator, Double> WITH_RANGES = Map.of(
@@ -23,12 +27,8 @@ final class Goals {
             TraceGenerator.SWAP, 1.01);
 
     /** Goals without a figure here, and why. */
-    private static final List<String> ELSEWHERE = List.of(
-            "H1: there is no API by ids, and no cache that one thread owns, to be measured",
-            "T1, the core alone: the engine is measured as a whole",
-            "F3: is held by tests of the engine",
-            "L3: needs an NVIDIA GPU",
-            "W1: single calls are not timed");
+    private static final List<String> ELSEWHERE =
+            List.of("F3: is held by tests of the engine", "L3: needs an NVIDIA GPU");
 
     /**
      * A goal and its figure.
@@ -59,13 +59,15 @@ final class Goals {
     /** All goals, in order. */
     static List<Goal> of(Figures figures) {
         Goals goals = new Goals(figures);
+        goals.ids();
         goals.pairs();
         goals.threads();
         goals.mixed();
         goals.traces();
         goals.memory();
         goals.loading();
-        goals.most("G1", "bytes of garbage per pair, worst size", goals.garbage(), 48);
+        goals.garbage();
+        goals.most("W1", "a call without the driver, 99.9 % of all, ns", goals.value("call/p99.9"), 1000);
         return List.copyOf(goals.all);
     }
 
@@ -93,39 +95,81 @@ final class Goals {
         return String.format(Locale.ROOT, Math.abs(value) < 10 ? "%.3f" : "%.1f", value);
     }
 
+    private void ids() {
+        most("H1", "pair, ids, 1 thread, ns, worst size", worst(ofSizes("hot/headroom-ids/", "/1")), 14);
+        most("H1", "ids to rpmalloc, up to 4 KiB", slower(Peers.IDS, Peers.RPMALLOC, KIB_4), 0.85);
+        most("H1", "ids to jemalloc, up to 4 KiB", slower(Peers.IDS, Peers.JEMALLOC, KIB_4), 0.85);
+        most("H1", "ids to VMA bare, worst size", slower(Peers.IDS, Peers.VMA_BARE, Long.MAX_VALUE), 0.6);
+        most("H1", "ids to VMA under a monitor, worst size", slower(Peers.IDS, Peers.VMA_MONITOR, Long.MAX_VALUE), 0.3);
+        most("H1", "pair, local cache, ns, worst size", worst(ofSizes("hot/headroom-local/", "/1")), 8);
+        most("H1", "local cache to VMA bare, worst size", slower(Peers.LOCAL, Peers.VMA_BARE, Long.MAX_VALUE), 0.35);
+    }
+
     private void pairs() {
-        most("H2", "pair, handle API, 1 thread, ns, worst size", worst(ofSizes("hot/headroom/", "/1")), 22);
-        least("H2", "times faster than Netty pooled, worst size", timesFaster(Peers.NETTY_POOLED, 1, 0), 2.3);
-        least("H2", "times faster than Netty adaptive, worst size", timesFaster(Peers.NETTY_ADAPTIVE, 1, 0), 2.3);
-        least("H2", "times faster than the naive pool, worst size", timesFaster(Peers.POW2, 1, 0), 1.6);
-        least("H2", "times faster than Arrow, worst size", timesFaster(Peers.ARROW, 1, 0), 9);
-        least("H2", "times faster than jemalloc, from 64 KiB", timesFaster(Peers.JEMALLOC, 1, KIB_64), 5);
-        most("H3", "16 MiB pair to 256 B pair", ratio("hot/headroom/16777216/1", "hot/headroom/256/1"), 1.3);
+        String ours = Peers.HEADROOM;
+        most("H2", "pair, buffers, 1 thread, ns, worst size", worst(ofSizes("hot/headroom/", "/1")), 22);
+        least("H2", "times faster than Netty pooled, worst size", faster(ours, Peers.NETTY_POOLED, 1, 0), 2.3);
+        least("H2", "times faster than Netty adaptive, worst size", faster(ours, Peers.NETTY_ADAPTIVE, 1, 0), 2.3);
+        least("H2", "times faster than the naive pool, worst size", faster(ours, Peers.POW2, 1, 0), 1.6);
+        least("H2", "times faster than Arrow, worst size", faster(ours, Peers.ARROW, 1, 0), 9);
+        least("H2", "times faster than jemalloc, from 64 KiB", faster(ours, Peers.JEMALLOC, 1, KIB_64), 5);
+        for (String peer : OURS) {
+            most(
+                    "H3",
+                    peer + ", 16 MiB pair to 256 B pair",
+                    ratio(hot(peer, SIZES.getLast(), 1), hot(peer, 256, 1)),
+                    1.3);
+        }
     }
 
     private void threads() {
-        most(
-                "H4",
-                "pair with 2 threads to 1, worst size",
-                worst(SIZES.stream().map(size -> ratio("hot/headroom/" + size + "/2", "hot/headroom/" + size + "/1"))),
-                1.3);
-        least("H4", "times faster than VMA under a spin lock, 2 threads", timesFaster(Peers.VMA_SPIN, 2, 0), 15);
-        least("H4", "times faster than the naive pool, 2 threads", timesFaster(Peers.POW2, 2, 0), 15);
+        for (String peer : OURS) {
+            most(
+                    "H4",
+                    peer + ", pair with 2 threads to 1, worst size",
+                    worst(SIZES.stream().map(size -> ratio(hot(peer, size, 2), hot(peer, size, 1)))),
+                    1.3);
+            least(
+                    "H4",
+                    peer + ", times faster than VMA under a spin lock, 2 threads",
+                    faster(peer, Peers.VMA_SPIN, 2, 0),
+                    15);
+            least("H4", peer + ", times faster than the naive pool, 2 threads", faster(peer, Peers.POW2, 2, 0), 15);
+        }
         most("H5", "pair, 10,000 virtual threads, ns per carrier", value("virtual/headroom"), 20);
+        most("H5", "ids, 10,000 virtual threads, ns per carrier", value("virtual/headroom-ids"), 20);
     }
 
     private void mixed() {
-        most("M1", "mixed, 1 thread, to VMA bare", ratio("mixed/headroom/1", "mixed/vma-bare/1"), 0.75);
-        most("M1", "mixed, 1 thread, ns", value("mixed/headroom/1"), 50);
-        most("M2", "mixed, 2 threads, to VMA under a spin lock", ratio("mixed/headroom/2", "mixed/vma-spin/2"), 0.4);
+        for (String peer : OURS) {
+            most(
+                    "M1",
+                    peer + ", mixed, 1 thread, to VMA bare",
+                    ratio("mixed/" + peer + "/1", "mixed/vma-bare/1"),
+                    0.75);
+            most("M1", peer + ", mixed, 1 thread, ns", value("mixed/" + peer + "/1"), 50);
+        }
+        for (String peer : OURS) {
+            most(
+                    "M2",
+                    peer + ", mixed, 2 threads, to VMA under a spin lock",
+                    ratio("mixed/" + peer + "/2", "mixed/vma-spin/2"),
+                    0.4);
+        }
     }
 
     private void traces() {
         for (TraceGenerator kind : TraceGenerator.values()) {
-            String ours = "trace/headroom/" + kind.label();
-            most("T1", kind.label() + ", to VMA bare", ratio(ours, "trace/vma-bare/" + kind.label()), 0.9);
-            most("T1", kind.label() + ", ns per operation", value(ours), 18);
+            trace(kind, Peers.IDS, 0.9, 18);
+            trace(kind, Peers.HEADROOM, 0.9, 18);
+            trace(kind, Peers.CORE, 0.7, 14);
         }
+    }
+
+    private void trace(TraceGenerator kind, String peer, double times, double nanos) {
+        String ours = "trace/" + peer + "/" + kind.label();
+        most("T1", peer + ", " + kind.label() + ", to VMA bare", ratio(ours, "trace/vma-bare/" + kind.label()), times);
+        most("T1", peer + ", " + kind.label() + ", ns per operation", value(ours), nanos);
     }
 
     private void memory() {
@@ -166,8 +210,15 @@ final class Goals {
     }
 
     /** The profiler counts the whole process, and so is off by a little. */
-    private OptionalDouble garbage() {
-        return worst(ofSizes("garbage/headroom/", "")).stream().map(Math::rint).findFirst();
+    private void garbage() {
+        for (String peer : OURS) {
+            OptionalDouble bytes = worst(ofSizes("garbage/" + peer + "/", ""));
+            most(
+                    "G1",
+                    peer + ", bytes of garbage per pair, worst size",
+                    bytes.stream().map(Math::rint).findFirst(),
+                    peer.equals(Peers.HEADROOM) ? 48 : 0);
+        }
     }
 
     private void most(String id, String what, OptionalDouble value, double limit) {
@@ -194,13 +245,24 @@ final class Goals {
         return SIZES.stream().map(size -> value(before + size + after));
     }
 
+    private static String hot(String peer, long size, int threads) {
+        return "hot/" + peer + "/" + size + "/" + threads;
+    }
+
     /** How many times faster than a peer, at the size where that is least. */
-    private OptionalDouble timesFaster(String peer, int threads, long leastBytes) {
+    private OptionalDouble faster(String ours, String peer, int threads, long leastBytes) {
         return SIZES.stream()
                 .filter(size -> size >= leastBytes)
-                .map(size -> ratio("hot/" + peer + "/" + size + "/" + threads, "hot/headroom/" + size + "/" + threads))
+                .map(size -> ratio(hot(peer, size, threads), hot(ours, size, threads)))
                 .flatMapToDouble(OptionalDouble::stream)
                 .min();
+    }
+
+    /** The time as a part of a peer's, at the size where that is most. */
+    private OptionalDouble slower(String ours, String peer, long mostBytes) {
+        return worst(SIZES.stream()
+                .filter(size -> size <= mostBytes)
+                .map(size -> ratio(hot(ours, size, 1), hot(peer, size, 1))));
     }
 
     private static OptionalDouble worst(Stream<OptionalDouble> values) {

@@ -39,10 +39,18 @@ final class Peers {
 
     /** All of them. VMA without a lock is for one thread only. */
     static final List<String> ALL = List.of(
-            HEADROOM, VMA_BARE, VMA_SPIN, VMA_MONITOR, JEMALLOC, RPMALLOC, NETTY_POOLED, NETTY_ADAPTIVE, ARROW, POW2);
-
-    /** Those that touch no memory, and so can have more of it than the machine. */
-    static final List<String> OF_ADDRESSES = List.of(HEADROOM, VMA_BARE, VMA_SPIN, VMA_MONITOR, POW2);
+            HEADROOM,
+            IDS,
+            LOCAL,
+            VMA_BARE,
+            VMA_SPIN,
+            VMA_MONITOR,
+            JEMALLOC,
+            RPMALLOC,
+            NETTY_POOLED,
+            NETTY_ADAPTIVE,
+            ARROW,
+            POW2);
 
     private static final long GRANULE = 2L << 20;
 
@@ -95,14 +103,24 @@ final class Peers {
 
     /** The engine as it is, over a simulated driver that costs no time and has no contents. */
     static GpuMemoryPool headroom(long bytes) {
-        SimulatedBackend backend = SimulatedBackend.builder("sim")
+        GpuMemory memory = memory(backend(bytes));
+        return memory.pool(memory.devices().getFirst());
+    }
+
+    /** A device of so many bytes. */
+    static SimulatedBackend backend(long bytes) {
+        return SimulatedBackend.builder("sim")
                 .device(SimulatedDevice.builder("card")
                         .totalBytes(bytes)
                         .withoutContents()
                         .virtualMemory(GRANULE)
                         .granularity(GRANULE))
                 .build();
-        GpuMemory memory = GpuMemory.builder()
+    }
+
+    /** The engine over a device, all of which it may have. */
+    static GpuMemory memory(SimulatedBackend backend) {
+        return GpuMemory.builder()
                 .backend(backend)
                 .config(MemoryConfig.builder()
                         .fraction(1)
@@ -110,7 +128,6 @@ final class Peers {
                         .cpuFallback(false)
                         .build())
                 .open();
-        return memory.pool(memory.devices().getFirst());
     }
 
     /** Each thread makes a cache of its own where it enters. */

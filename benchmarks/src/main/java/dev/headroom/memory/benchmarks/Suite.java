@@ -74,17 +74,29 @@ final class Suite {
     /** Runs everything. */
     Figures run() throws RunnerException, IOException {
         hot(1, Peers.ALL, size.sizes);
-        hot(2, List.of(Peers.HEADROOM, Peers.VMA_SPIN, Peers.POW2), size.sharedSizes);
+        hot(2, List.of(Peers.HEADROOM, Peers.IDS, Peers.LOCAL, Peers.VMA_SPIN, Peers.POW2), size.sharedSizes);
         hot(
                 1,
-                List.of(Peers.HEADROOM),
+                List.of(Peers.HEADROOM, Peers.IDS, Peers.LOCAL),
                 size.sharedSizes.stream()
                         .filter(bytes -> !size.sizes.contains(bytes))
                         .toList());
         virtual();
-        mixed(1, List.of(Peers.HEADROOM, Peers.VMA_BARE, Peers.VMA_SPIN, Peers.VMA_MONITOR, Peers.POW2));
-        mixed(2, List.of(Peers.HEADROOM, Peers.VMA_SPIN, Peers.POW2));
+        mixed(
+                1,
+                List.of(
+                        Peers.HEADROOM,
+                        Peers.IDS,
+                        Peers.LOCAL,
+                        Peers.CORE,
+                        Peers.VMA_BARE,
+                        Peers.VMA_SPIN,
+                        Peers.VMA_MONITOR,
+                        Peers.POW2));
+        mixed(2, List.of(Peers.HEADROOM, Peers.IDS, Peers.LOCAL, Peers.VMA_SPIN, Peers.POW2));
         traces();
+        progress.println("single calls ...");
+        WorstCase.measure(figures);
         progress.println("memory ...");
         TraceMemory.measure(figures);
         progress.println("loading ...");
@@ -113,7 +125,9 @@ final class Suite {
 
     private void virtual() throws RunnerException {
         int carriers = Runtime.getRuntime().availableProcessors();
-        for (RunResult run : run(options(VirtualThreadsBenchmark.class, 1), "pairs, 10,000 virtual threads")) {
+        ChainedOptionsBuilder options =
+                options(VirtualThreadsBenchmark.class, 1).param("peer", Peers.HEADROOM, Peers.IDS);
+        for (RunResult run : run(options, "pairs, 10,000 virtual threads")) {
             put("virtual/" + run.getParams().getParam("peer"), run, score -> score * carriers);
         }
     }
@@ -128,7 +142,7 @@ final class Suite {
 
     private void traces() throws RunnerException {
         ChainedOptionsBuilder options = options(TraceBenchmark.class, 1)
-                .param("peer", Peers.HEADROOM, Peers.VMA_BARE)
+                .param("peer", Peers.HEADROOM, Peers.IDS, Peers.CORE, Peers.VMA_BARE)
                 .param(
                         "trace",
                         Stream.of(TraceGenerator.values()).map(Enum::name).toArray(String[]::new));
