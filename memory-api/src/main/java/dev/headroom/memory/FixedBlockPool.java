@@ -184,8 +184,10 @@ public final class FixedBlockPool implements AutoCloseable {
     public void freeAfter(CompletionStage<?> use, int... blocks) {
         Objects.requireNonNull(use, "use");
         int[] own = blocks.clone();
-        retire(own, 0, own.length);
-        pending.add(use, own);
+        int wrong = pending.freeAfter(use, own);
+        if (wrong != BlockBits.NONE) {
+            throw refusal(own[wrong]);
+        }
     }
 
     /**
@@ -203,7 +205,7 @@ public final class FixedBlockPool implements AutoCloseable {
         retire(own, 0, own.length);
         boolean done = false;
         try {
-            pending.add(declare(queue, own), own);
+            pending.freeAfter(declare(queue, own), own);
             done = true;
         } finally {
             if (!done) {

@@ -35,10 +35,24 @@ final class PendingBlocks {
         this.bits = bits;
     }
 
-    /** Frees blocks that were retired when the stage ends; restores them if it takes nobody in. */
-    void add(CompletionStage<?> use, int[] blocks) {
+    /**
+     * Takes blocks out of use, all or none, and frees them when the stage ends. The index of one that is not in use, or
+     * {@link BlockBits#NONE}.
+     */
+    int freeAfter(CompletionStage<?> use, int[] blocks) {
+        stages.incrementAndGet(); // first, so that a close that finds the blocks waiting knows what for
+        int wrong = bits.retire(blocks, 0, blocks.length);
+        if (wrong == BlockBits.NONE) {
+            follow(use, blocks);
+        } else {
+            stageEnded();
+        }
+        return wrong;
+    }
+
+    /** Restores the blocks if the stage takes nobody in. */
+    private void follow(CompletionStage<?> use, int[] blocks) {
         AtomicBoolean over = new AtomicBoolean();
-        stages.incrementAndGet();
         boolean done = false;
         try {
             CompletionStage<?> ignored = use.whenComplete((_, _) -> {
@@ -57,7 +71,7 @@ final class PendingBlocks {
     }
 
     /** Frees blocks that were retired once all these fences are found to be reached. */
-    void add(List<QueueFence> fences, int[] blocks) {
+    void freeAfter(List<QueueFence> fences, int[] blocks) {
         fenced.add(new Fenced(blocks, fences));
     }
 

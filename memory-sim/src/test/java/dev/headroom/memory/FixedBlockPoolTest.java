@@ -24,6 +24,7 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.BiConsumer;
 import java.util.logging.Level;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
@@ -347,6 +348,23 @@ class FixedBlockPoolTest {
         blocks.freeAfter(CompletableFuture.completedFuture(null), all[4]);
         assertThat(blocks.stats().waitingBlocks()).isZero();
         blocks.validate();
+    }
+
+    /** A stage of somebody's own need not work. */
+    @Test
+    void aStageThatTakesNobodyInFreesNothing() {
+        int[] all = allocate(3);
+        CompletableFuture<Void> broken = new CompletableFuture<>() {
+            @Override
+            public CompletableFuture<Void> whenComplete(BiConsumer<? super Void, ? super Throwable> action) {
+                throw new UnsupportedOperationException("not here");
+            }
+        };
+        assertThatThrownBy(() -> blocks.freeAfter(broken, all)).hasMessage("not here");
+        assertThat(blocks.stats().inUseBlocks()).isEqualTo(3);
+        blocks.free(all, 0, 3);
+        blocks.close();
+        assertThat(pool.stats().inUseBytes()).isZero();
     }
 
     @Test

@@ -4,7 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.abort;
 
 import dev.headroom.memory.AllocationRequest;
+import dev.headroom.memory.BufferStack;
 import dev.headroom.memory.DeviceBuffer;
+import dev.headroom.memory.FixedBlockPool;
 import dev.headroom.memory.GpuMemoryPool;
 import dev.headroom.memory.HostView;
 import dev.headroom.memory.MemoryBuffer;
@@ -68,6 +70,52 @@ abstract class PoolContentsTests extends PoolFixture {
             require(live.get(i), BytePattern.of(i, 1));
         }
         live.forEach(DeviceBuffer::close);
+    }
+
+    @Test
+    void fixed_blocks_keep_what_is_written() {
+        try (FixedBlockPool blocks = pool.fixedBlocks(AllocationRequest.of(16 << 10), 32, 96)) {
+            int[] all = new int[70];
+            blocks.allocate(all, 0, all.length);
+            for (int block : all) {
+                write(slice(blocks, block), BytePattern.of(block, 1));
+            }
+            blocks.free(all, 10, 10);
+            blocks.allocate(all, 10, 10);
+            for (int i = 10; i < 20; i++) {
+                write(slice(blocks, all[i]), BytePattern.of(all[i], 1));
+            }
+            for (int block : all) {
+                require(slice(blocks, block), BytePattern.of(block, 1));
+            }
+            blocks.free(all, 0, all.length);
+            assertThat(blocks.shrink()).isEqualTo(3 * 32 * (16 << 10));
+        }
+    }
+
+    private static MemoryBuffer slice(FixedBlockPool blocks, int block) {
+        return blocks.slab(block).slice(blocks.byteOffset(block), blocks.blockBytes());
+    }
+
+    @Test
+    void frames_of_a_stack_keep_what_is_written() {
+        try (BufferStack stack = pool.stack(AllocationRequest.of(64 << 10));
+                BufferStack.Frame frame = stack.push()) {
+            MemoryBuffer below = frame.buffer(40_000);
+            write(below, BytePattern.of(0, 1));
+            for (int pass = 1; pass < 4; pass++) {
+                try (BufferStack.Frame inner = stack.push()) {
+                    MemoryBuffer first = inner.buffer(20_000);
+                    MemoryBuffer second = inner.buffer(100_000);
+                    write(first, BytePattern.of(1, pass));
+                    write(second, BytePattern.of(2, pass));
+                    require(first, BytePattern.of(1, pass));
+                    require(second, BytePattern.of(2, pass));
+                }
+            }
+            require(below, BytePattern.of(0, 1));
+            assertThat(stack.byteSize()).isEqualTo(3 * (64 << 10));
+        }
     }
 
     @Test
