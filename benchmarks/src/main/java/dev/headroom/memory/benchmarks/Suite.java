@@ -35,7 +35,7 @@ final class Suite {
     /** How much is measured. */
     enum Size {
         /** Fewer sizes and shorter runs. */
-        QUICK(7, 5, 100, 9, List.of(256L, 65536L, 16777216L), List.of(256L, 1048576L)),
+        QUICK(7, 5, 100, 5, List.of(256L, 65536L, 16777216L), List.of(256L, 1048576L)),
         /** All of it. */
         FULL(
                 5,
