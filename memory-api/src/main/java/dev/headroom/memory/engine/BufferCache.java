@@ -16,7 +16,8 @@ import java.util.Arrays;
  * only sizes that were freed twice in a row in their place of the table are kept, so that sizes which never come again pass
  * by. A size that is in steady use keeps its place.
  *
- * <p>Bounded in pieces of a size and in bytes. Thread-safe; makes no garbage on the way of a buffer.
+ * <p>Bounded in pieces of a size and in bytes, and the more narrowly the more pieces there are: what lies here splits the free
+ * ranges of the book around it. Thread-safe; makes no garbage on the way of a buffer.
  */
 final class BufferCache {
 
@@ -25,6 +26,9 @@ final class BufferCache {
 
     /** Larger ones are rare, and would fill the bound by themselves. */
     static final long MOST_BUFFER_BYTES = 16L << 20;
+
+    /** The most that several pieces of a stripe have together. With 64 MiB traces of 7B models took 1 to 8 % more of the memory that moves. */
+    static final long MOST_CROWD_BYTES = 8L << 20;
 
     private static final VarHandle WORD = MethodHandles.arrayElementVarHandle(long[].class);
 
@@ -55,6 +59,7 @@ final class BufferCache {
     private final long[][] stripes;
     private final int stripeMask;
     private final long stripeBytes;
+    private final long crowdBytes;
     private final int depth;
     private final int stride;
 
@@ -72,6 +77,7 @@ final class BufferCache {
         this.stripes = new long[count][FIRST_SET + SETS * stride + GUARD];
         this.stripeMask = count - 1;
         this.stripeBytes = mostBytes / count;
+        this.crowdBytes = Math.min(stripeBytes, MOST_CROWD_BYTES);
     }
 
     /** Takes memory of exactly a size, and counts a hit. {@link #NONE} if none is at hand. */
@@ -133,7 +139,8 @@ final class BufferCache {
             words[set + SIZE] = byteSize;
         }
         words[set + RIVAL] = 0;
-        if (count == depth || words[BYTES] + byteSize > stripeBytes || words[CLOSED] != 0) {
+        long most = words[BYTES] == 0 ? stripeBytes : crowdBytes;
+        if (count == depth || words[BYTES] + byteSize > most || words[CLOSED] != 0) {
             return name;
         }
         words[set + NAMES + count] = name;
@@ -254,7 +261,9 @@ final class BufferCache {
                 bytes += words[set + SIZE] * words[set + COUNT];
                 entries += words[set + COUNT];
             }
-            if (bytes != words[BYTES] || entries != words[ENTRIES] || bytes > stripeBytes) {
+            if (bytes != words[BYTES]
+                    || entries != words[ENTRIES]
+                    || bytes > (entries > 1 ? crowdBytes : stripeBytes)) {
                 throw new IllegalStateException("a stripe of the cache counts %d bytes in %d pieces, but has %d in %d"
                         .formatted(words[BYTES], words[ENTRIES], bytes, entries));
             }
