@@ -26,7 +26,6 @@ final class Goals {
     private static final List<String> ELSEWHERE = List.of(
             "H1: there is no API by ids, and no cache that one thread owns, to be measured",
             "T1, the core alone: the engine is measured as a whole",
-            "F3: is held by tests of the engine",
             "L1, L2: scripts/load-rate measures loading",
             "L3: needs an NVIDIA GPU",
             "W1: single calls are not timed");
@@ -151,6 +150,13 @@ final class Goals {
                     : OptionalDouble.of((ours.getAsDouble() - 1) / (theirs.getAsDouble() - 1));
             most("F2", kind.label() + ", waste to that of expandable segments", waste, 0.6);
         }
+        most(
+                "F3",
+                "largest growth beyond the need to what is allowed, all traces, with and without virtual memory",
+                worst(Stream.of(TraceMemory.WITH_RANGES, TraceMemory.WITH_BLOCKS)
+                        .flatMap(policy -> Stream.of(TraceGenerator.values())
+                                .map(kind -> value(TraceMemory.growth(policy, kind))))),
+                1);
     }
 
     /** The profiler counts the whole process, and so is off by a little. */
