@@ -123,6 +123,12 @@ final class ConfigProperties {
                 "growthBytes",
                 size("a size up to 1 TiB", MemoryConfig.Builder::growthBytes, MemoryConfig::growthBytes));
         entries.put(
+                "releaseThresholdBytes",
+                size(
+                        "a size, 0 or more",
+                        MemoryConfig.Builder::releaseThresholdBytes,
+                        MemoryConfig::releaseThresholdBytes));
+        entries.put(
                 "profile",
                 new Entry("engine or blockClasses:SIZE", ConfigProperties::profile, config -> text(config.profile())));
         entries.put(

@@ -31,7 +31,10 @@ import java.util.Properties;
  * @param waitTimeout        how long an allocation waits for pending work before it fails, 0 to 365 days
  * @param closeTimeout       how long a close waits for pending work before it leaves memory to the operating system, 0 to 365 days
  * @param growthBytes        the least a pool takes from the driver at a time, where the device has it, 0 to 1 TiB; 1/256 of what
- *                           is in use where that is more, and where it is 0 no more than is needed
+ *                           is in use where that is more, and where it is 0 no more than is needed. With virtual memory the
+ *                           most it takes beyond the need: 1/256 of what is in use where that is less
+ * @param releaseThresholdBytes idle memory a pool that needs more may keep, 0 or more: what is idle beyond it is given back, as far
+ *                           as it makes up for what is taken
  * @param profile            how a pool cuts its memory into buffers
  * @param idleTrimAfter      how long memory may be idle before it is given back by itself, above 0 up to 365 days; empty for never
  * @param outOfMemoryReport  the folder for reports on allocations that failed for want of memory; empty for none
@@ -53,6 +56,7 @@ public record MemoryConfig(
         Duration waitTimeout,
         Duration closeTimeout,
         long growthBytes,
+        long releaseThresholdBytes,
         PoolProfile profile,
         Optional<Duration> idleTrimAfter,
         Optional<Path> outOfMemoryReport) {
@@ -96,6 +100,7 @@ public record MemoryConfig(
         if (growthBytes < 0 || growthBytes > MAX_GROWTH) {
             throw new IllegalArgumentException("growthBytes is " + growthBytes + ": must be from 0 to " + MAX_GROWTH);
         }
+        requireAtLeast("releaseThresholdBytes", releaseThresholdBytes, 0);
         Objects.requireNonNull(profile, "profile");
         idleTrimAfter.ifPresent(MemoryConfig::requireIdleTime);
         Objects.requireNonNull(outOfMemoryReport, "outOfMemoryReport");
@@ -209,6 +214,7 @@ public record MemoryConfig(
         builder.waitTimeout = waitTimeout;
         builder.closeTimeout = closeTimeout;
         builder.growthBytes = growthBytes;
+        builder.releaseThresholdBytes = releaseThresholdBytes;
         builder.profile = profile;
         builder.idleTrimAfter = idleTrimAfter;
         builder.outOfMemoryReport = outOfMemoryReport;
@@ -253,6 +259,7 @@ public record MemoryConfig(
         private Duration waitTimeout = Duration.ofSeconds(10);
         private Duration closeTimeout = Duration.ofSeconds(10);
         private long growthBytes = 32 * MIB;
+        private long releaseThresholdBytes;
         private PoolProfile profile = PoolProfile.engine();
         private Optional<Duration> idleTrimAfter = Optional.empty();
         private Optional<Path> outOfMemoryReport = Optional.empty();
@@ -433,13 +440,30 @@ public record MemoryConfig(
 
         /**
          * Sets the least a pool takes from the driver at a time, where the device has it: a small request then leaves room for
-         * others that follow. Less wastes less memory and costs more driver calls.
+         * others that follow. Less wastes less memory and costs more driver calls. With virtual memory, which is taken page by
+         * page anyway, it is the most that is taken beyond the need.
          *
          * @param bytes 0, for no more than is needed, to 1 TiB
          * @return this builder
          */
         public Builder growthBytes(long bytes) {
             growthBytes = bytes;
+            return this;
+        }
+
+        /**
+         * Sets how eagerly a pool that needs more memory from the driver gives back what lies idle elsewhere, where it is of no
+         * use for the request: pages of a range with virtual memory, and whole blocks without. What is idle beyond this
+         * threshold goes back, as much as is needed and no more, so that the pool holds what its buffers take up and little
+         * else; the driver calls for it are bounded by what is taken anew and 1/16 of what is allocated, so that a program whose
+         * sizes alternate does not pay for it each time. Where memory is short, all that is idle goes back whatever this says.
+         *
+         * @param bytes 0, the default, for as little idle memory as can be; more for fewer driver calls; {@code Long.MAX_VALUE}
+         *              to keep what is idle
+         * @return this builder
+         */
+        public Builder releaseThresholdBytes(long bytes) {
+            releaseThresholdBytes = bytes;
             return this;
         }
 
@@ -503,6 +527,7 @@ public record MemoryConfig(
                     waitTimeout,
                     closeTimeout,
                     growthBytes,
+                    releaseThresholdBytes,
                     profile,
                     idleTrimAfter,
                     outOfMemoryReport);

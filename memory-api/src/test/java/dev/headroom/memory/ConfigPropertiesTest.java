@@ -42,6 +42,7 @@ class ConfigPropertiesTest {
                 .waitTimeout(Duration.ofMillis(19))
                 .closeTimeout(Duration.ofDays(23))
                 .growthBytes(37)
+                .releaseThresholdBytes(41)
                 .profile(PoolProfile.blockClasses(29))
                 .idleTrimAfter(Duration.ofSeconds(31))
                 .outOfMemoryReport(Path.of("reports"))
@@ -109,6 +110,7 @@ class ConfigPropertiesTest {
                 "waitTimeout | P366D | a duration up to P365D",
                 "closeTimeout | -PT1S | a duration up to P365D",
                 "growthBytes | 2TiB | a size up to 1 TiB",
+                "releaseThresholdBytes | -1 | a size, 0 or more",
                 "profile | fast | engine or blockClasses:SIZE",
                 "profile | blockClasses:0 | engine or blockClasses:SIZE",
                 "idleTrimAfter | PT0S | a duration above 0, up to P365D, or none",

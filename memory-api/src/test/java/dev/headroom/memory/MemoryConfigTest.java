@@ -208,6 +208,7 @@ class MemoryConfigTest {
                 .waitTimeout(Duration.ofMillis(19))
                 .closeTimeout(Duration.ofMillis(23))
                 .growthBytes(37)
+                .releaseThresholdBytes(41)
                 .profile(PoolProfile.blockClasses(29))
                 .idleTrimAfter(Duration.ofSeconds(31))
                 .outOfMemoryReport(Path.of("reports"))
@@ -231,6 +232,7 @@ class MemoryConfigTest {
                         Duration.ofMillis(19),
                         Duration.ofMillis(23),
                         37,
+                        41,
                         PoolProfile.blockClasses(29),
                         Optional.of(Duration.ofSeconds(31)),
                         Optional.of(Path.of("reports"))));
@@ -255,6 +257,7 @@ class MemoryConfigTest {
                 some.waitTimeout(),
                 some.closeTimeout(),
                 some.growthBytes(),
+                some.releaseThresholdBytes(),
                 some.profile(),
                 some.idleTrimAfter(),
                 some.outOfMemoryReport());

@@ -404,6 +404,7 @@ class PoolReportTest {
         try (GpuMemory memory = memory(tracked(), cuda);
                 LogCapture _ = new LogCapture()) {
             GpuMemoryPool pool = first(memory);
+            pool.allocate(32 * MIB).close();
             DeviceBuffer open = pool.allocate(KIB);
             cuda.faults()
                     .add(FaultRule.on("decommit")

@@ -11,7 +11,8 @@ import java.util.stream.IntStream;
 
 /**
  * The most that was taken from the device in each trace, as a multiple of the most that was live. What stays for the whole trace
- * is subtracted from both, so that the figure is about the part that moves.
+ * is subtracted from both, so that the figure is about the part that moves. Of the engine also the driver calls this took, and the
+ * most that a growth took beyond the need.
  */
 final class TraceMemory {
 
@@ -43,12 +44,15 @@ final class TraceMemory {
 
     private TraceMemory() {}
 
-    /** Adds {@code memory/POLICY/KIND} for all policies and kinds. */
+    /**
+     * Adds {@code memory/POLICY/KIND} for all policies and kinds, and for the engine {@code calls/POLICY/KIND} and {@code
+     * growth/POLICY/KIND}.
+     */
     static void measure(Figures figures) {
         for (TraceGenerator kind : TraceGenerator.values()) {
             LlmTrace trace = kind.generate();
-            figures.put(name(WITH_RANGES, kind), ratio(trace, engine(kind, trace, true)), 0);
-            figures.put(name(WITH_BLOCKS, kind), ratio(trace, engine(kind, trace, false)), 0);
+            put(figures, WITH_RANGES, kind, trace, engine(kind, trace, true));
+            put(figures, WITH_BLOCKS, kind, trace, engine(kind, trace, false));
             POLICIES.forEach((policy, maker) ->
                     figures.put(name(policy, kind), ratio(trace, peak(trace, maker.get())), 0));
         }
@@ -59,17 +63,27 @@ final class TraceMemory {
         return "memory/" + policy + "/" + kind.label();
     }
 
+    /** What the figure for the largest growth is called. */
+    static String growth(String policy, TraceGenerator kind) {
+        return "growth/" + policy + "/" + kind.label();
+    }
+
+    private static void put(
+            Figures figures, String policy, TraceGenerator kind, LlmTrace trace, TraceReplay.Result result) {
+        figures.put(name(policy, kind), ratio(trace, result.peakReservedBytes()), 0);
+        figures.put(growth(policy, kind), result.largestGrowth(), 0);
+        figures.put("calls/" + policy + "/" + kind.label(), (double) result.driverCalls(), 0);
+    }
+
     private static double ratio(LlmTrace trace, long reserved) {
         return (double) (reserved - trace.fixedBytes()) / (trace.peakLiveBytes() - trace.fixedBytes());
     }
 
-    private static long engine(TraceGenerator kind, LlmTrace trace, boolean virtualMemory) {
+    private static TraceReplay.Result engine(TraceGenerator kind, LlmTrace trace, boolean virtualMemory) {
         try {
             Iterable<String> lines = () -> lines(trace);
             AllocationTrace operations = AllocationTrace.of(kind.label(), lines);
-            return new TraceReplay(operations, TraceReplay.AMPLE_BYTES, virtualMemory, MemoryConfig.defaults())
-                    .run()
-                    .peakReservedBytes();
+            return new TraceReplay(operations, TraceReplay.AMPLE_BYTES, virtualMemory, MemoryConfig.defaults()).run();
         } catch (MalformedTraceException e) {
             throw new IllegalStateException(e);
         }

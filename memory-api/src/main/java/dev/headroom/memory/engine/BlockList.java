@@ -77,6 +77,8 @@ final class BlockList {
     /** A heap gets its cache once it has seen so many frees: one that is little used does without. */
     private static final int FREES_BEFORE_CACHE = 64;
 
+    private static final int FIRST_BLOCKS = 8;
+
     /** Twice as many stripes as threads can run at once: ids that lie close together seldom meet. */
     private static final int STRIPES = 2 * Runtime.getRuntime().availableProcessors();
 
@@ -252,8 +254,12 @@ final class BlockList {
                 byteSize = tlsf.byteSize(node);
                 counters.usedBytes -= inClass ? classes.byteSize(name) : byteSize;
                 // Beside empty slabs a free range may be smaller than the idle memory it is part of.
+                int region = tlsf.region(node);
                 leavesIdle =
                         inClass ? classes.free(name) : block.isIdleFrom(tlsf.free(node)) || classes.slabCount() > 0;
+                if (leavesIdle) {
+                    blocks.leftIdle(region);
+                }
                 if (leavesIdle && timed) {
                     block.ages().touch(byteOffset, byteSize, now);
                     timesLeft--;
@@ -306,6 +312,26 @@ final class BlockList {
                             tlsf.regionCount(),
                             cachedBytes);
         });
+    }
+
+    /** What is taken from the book, what is kept at hand included. */
+    long takenBytes() {
+        lock.lock();
+        try {
+            return usedBytes();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** What a growing heap may give back with so much credit. */
+    long creditLeft(MoveCredit credit) {
+        lock.lock();
+        try {
+            return credit.left(counters.allocatedBytes, blocks.heldBytes());
+        } finally {
+            lock.unlock();
+        }
     }
 
     /** Requests served from what is kept at hand. */
@@ -460,15 +486,20 @@ final class BlockList {
         drain();
         lock.lock();
         try {
-            List<Owned> detached = new ArrayList<>();
             classes.releaseIdle();
             timesLeft = TIMED_FREES;
-            for (int region : closed ? List.<Integer>of() : blocks.idleBlocks(wantedBytes, due)) {
-                tlsf.removeRegion(region);
-                BlockTable.Block block = blocks.remove(region);
-                detached.add(new Owned(block.memory(), false, block.heldBytes()));
-            }
-            return detached;
+            return detach(closed ? List.of() : blocks.idleBlocks(wantedBytes, due));
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Takes idle blocks out of the book before another one is taken. */
+    List<Owned> detachMovableBlocks(BlockTable.Movable movable) {
+        lock.lock();
+        try {
+            classes.releaseIdle();
+            return detach(closed ? List.of() : blocks.movableBlocks(movable));
         } finally {
             lock.unlock();
         }
@@ -479,11 +510,18 @@ final class BlockList {
         drain();
         lock.lock();
         try {
-            List<BlockTable.Piece> pieces = new ArrayList<>();
-            for (BlockTable.Piece piece : closed ? List.<BlockTable.Piece>of() : blocks.idlePieces(wantedBytes, due)) {
-                pieces.add(shut(piece));
-            }
-            return pieces;
+            return shut(closed ? List.of() : blocks.idlePieces(wantedBytes, due));
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Shuts idle pieces off before a growth, which needs none of them. */
+    List<BlockTable.Piece> shutMovablePieces(Tlsf.Growth growth, BlockTable.Movable movable) {
+        lock.lock();
+        try {
+            classes.releaseIdle();
+            return shut(closed ? List.of() : blocks.movablePieces(growth, movable));
         } finally {
             lock.unlock();
         }
@@ -620,9 +658,11 @@ final class BlockList {
 
     private void enter(int region, BlockTable.Block block) {
         blocks.add(region, block);
-        @Nullable DriverBlock[] more = Arrays.copyOf(memories, Math.max(memories.length, region + 1));
+        @Nullable
+        DriverBlock[] more =
+                region < memories.length ? memories : Arrays.copyOf(memories, Math.max(FIRST_BLOCKS, 2 * region));
         more[region] = block.memory();
-        memories = more;
+        memories = more; // also where it is the same, so that whoever reads it then sees the block
     }
 
     /** Counts a hit if there is one. */
@@ -639,6 +679,20 @@ final class BlockList {
     private int missed(int name) {
         counters.misses += name == Tlsf.NONE ? 0 : 1;
         return name;
+    }
+
+    private List<Owned> detach(List<Integer> regions) {
+        List<Owned> detached = new ArrayList<>();
+        for (int region : regions) {
+            tlsf.removeRegion(region);
+            BlockTable.Block block = blocks.remove(region);
+            detached.add(new Owned(block.memory(), false, block.heldBytes()));
+        }
+        return detached;
+    }
+
+    private List<BlockTable.Piece> shut(List<BlockTable.Piece> pieces) {
+        return pieces.stream().map(this::shut).toList();
     }
 
     private BlockTable.Piece shut(BlockTable.Piece piece) {

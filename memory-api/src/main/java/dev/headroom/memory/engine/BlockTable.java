@@ -2,6 +2,8 @@ package dev.headroom.memory.engine;
 
 import dev.headroom.memory.spi.DriverBlock;
 import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -77,6 +79,9 @@ final class BlockTable {
     /** By region; null where a region is not in use. */
     private final List<@Nullable Block> blocks = new ArrayList<>();
 
+    /** Regions that were left idle by a free since somebody looked, whole blocks among them; so that a look is not at all blocks. */
+    private final BitSet leftIdle = new BitSet();
+
     private long heldBytes;
 
     /**
@@ -104,8 +109,14 @@ final class BlockTable {
     Block remove(int region) {
         Block block = get(region);
         blocks.set(region, null);
+        leftIdle.clear(region);
         heldBytes -= block.heldBytes;
         return block;
+    }
+
+    /** A free left something idle there. */
+    void leftIdle(int region) {
+        leftIdle.set(region);
     }
 
     /** More of a region is backed, or less. */
@@ -131,6 +142,7 @@ final class BlockTable {
 
     void clear() {
         blocks.clear();
+        leftIdle.clear();
         heldBytes = 0;
     }
 
@@ -196,6 +208,83 @@ final class BlockTable {
                 });
             }
         });
+        return pieces;
+    }
+
+    /**
+     * How much of what lies idle may go back before a growth.
+     *
+     * @param wantedBytes what makes the growth up, or what there is credit for
+     * @param keptBytes   how much idle memory stays
+     * @param leastBytes  without so much the growth is refused, and what goes back has gone in vain
+     */
+    record Movable(long wantedBytes, long keptBytes, long leastBytes) {
+
+        static final Movable NOTHING = new Movable(0, 0, 0);
+
+        long of(long idleBytes) {
+            long bytes = Math.min(wantedBytes, Math.max(0, idleBytes - keptBytes));
+            return bytes < leastBytes ? 0 : bytes;
+        }
+    }
+
+    /**
+     * Wholly idle blocks that may go back: of the first that are enough the largest first, which takes the fewest calls. Looks
+     * at no more than go back.
+     */
+    List<Integer> movableBlocks(Movable movable) {
+        List<Integer> idle = new ArrayList<>();
+        long idleBytes = 0;
+        for (int region = leftIdle.nextSetBit(0);
+                region >= 0 && idleBytes - movable.keptBytes() < movable.wantedBytes();
+                region = leftIdle.nextSetBit(region + 1)) {
+            if (!get(region).range && tlsf.isRegionFree(region)) {
+                idle.add(region);
+                idleBytes += get(region).heldBytes;
+            } else {
+                leftIdle.clear(region);
+            }
+        }
+        idle.sort(Comparator.comparingLong((Integer region) -> get(region).heldBytes)
+                .reversed());
+        List<Integer> regions = new ArrayList<>();
+        long left = movable.of(idleBytes);
+        for (int region : idle) {
+            if (left > 0 && idleBytes - get(region).heldBytes >= movable.keptBytes()) {
+                regions.add(region);
+                left -= get(region).heldBytes;
+                idleBytes -= get(region).heldBytes;
+            }
+        }
+        return regions;
+    }
+
+    /**
+     * Idle pages of ranges that may go back before a growth, which itself needs those beside its own place. The shortest runs
+     * first, for they are the least likely to serve anybody else; of the last one the upper end.
+     */
+    List<Piece> movablePieces(Tlsf.Growth growth, Movable movable) {
+        List<Piece> idle = new ArrayList<>();
+        tlsf.forEachFreePageRun(unit, (region, runOffset, runSize) -> {
+            Block block = get(region);
+            boolean beside = region == growth.region()
+                    && runOffset <= growth.byteOffset() + growth.byteSize()
+                    && growth.byteOffset() <= runOffset + runSize;
+            if (block.range && !beside) {
+                idle.add(new Piece(region, block.memory, runOffset, runSize, Tlsf.NONE));
+            }
+        });
+        idle.sort(Comparator.comparingLong(Piece::byteSize));
+        List<Piece> pieces = new ArrayList<>();
+        long left = movable.of(idle.stream().mapToLong(Piece::byteSize).sum()) / unit * unit;
+        for (Piece run : idle) {
+            long part = Math.min(run.byteSize(), left);
+            if (part > 0) {
+                long offset = run.byteOffset() + run.byteSize() - part;
+                pieces.add(new Piece(run.region(), run.memory(), offset, part, Tlsf.NONE));
+                left -= part;
+            }
+        }
         return pieces;
     }
 }

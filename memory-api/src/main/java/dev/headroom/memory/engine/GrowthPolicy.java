@@ -18,6 +18,15 @@ final class GrowthPolicy {
     }
 
     /**
+     * As {@link #preferred}, where memory is taken page by page: to take more at a time saves little, and what is taken ahead is
+     * no more than a segment or that share of what is in use, whichever is less.
+     */
+    static long preferredPages(long needed, long live, long segment, long largest) {
+        long ahead = Math.min(segment, live / AHEAD_SHARE);
+        return Math.max(needed, Math.min(ahead, largest));
+    }
+
+    /**
      * Bytes worth having when {@code needed} are missing and all buffers to come are known: what was set aside for them and is
      * left, at once, up to {@code largest}.
      */

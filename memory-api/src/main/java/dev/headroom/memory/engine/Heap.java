@@ -12,6 +12,7 @@ import dev.headroom.memory.spi.VirtualMemory;
 import java.time.Duration;
 import java.util.List;
 import java.util.OptionalLong;
+import java.util.function.LongSupplier;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -33,13 +34,14 @@ final class Heap {
     /**
      * What a heap does for the sake of speed.
      *
-     * @param growthBytes the least it takes from the driver at a time, where that is to be had; 0 for what is needed
-     * @param mostPerSize freed buffers of a size that are kept at hand, for each thread that should not meet others
+     * @param growthBytes   the least it takes from the driver at a time, where that is to be had; 0 for what is needed
+     * @param keptIdleBytes how much of what is idle does not go back for the sake of a growth
+     * @param mostPerSize   freed buffers of a size that are kept at hand, for each thread that should not meet others
      */
-    record Tuning(long growthBytes, int mostPerSize) {
+    record Tuning(long growthBytes, long keptIdleBytes, int mostPerSize) {
 
         /** For memory that does not come and go. */
-        static final Tuning NONE = new Tuning(0, 0);
+        static final Tuning NONE = new Tuning(0, Long.MAX_VALUE, 0);
     }
 
     /**
@@ -99,6 +101,7 @@ final class Heap {
     private final BlockList blocks;
     private final SingleFlight flight = new SingleFlight();
     private final @Nullable VirtualMemory ranges;
+    private final MoveCredit credit = new MoveCredit();
 
     /** Whether ranges can be reserved still; changed in a flight only. */
     private volatile boolean reserves = true;
@@ -164,8 +167,8 @@ final class Heap {
     }
 
     /**
-     * Takes memory from the driver until the request fits. Gives idle memory back first where only that makes room for what is
-     * needed.
+     * Takes memory from the driver until the request fits. Gives idle memory back first, as much as is taken and there is credit
+     * for, and all of it where only that makes room for what is needed.
      *
      * @param bytes      how much
      * @param alignment  where it may begin
@@ -247,6 +250,7 @@ final class Heap {
     }
 
     private Attempt growOnce(long bytes, long alignment, DomainLedger.Claim claim) throws DriverException {
+        session.requireAlive(); // making room tells nobody of a loss
         VirtualMemory memory = ranges;
         if (memory != null) {
             Tlsf.Growth growth = blocks.planGrowth(bytes, alignment);
@@ -324,8 +328,10 @@ final class Heap {
             VirtualMemory memory, Tlsf.Growth growth, long bytes, long alignment, DomainLedger.Claim claim)
             throws DriverException {
         long needed = growth.missingBytes();
-        BudgetRule.Reading reading = accountant.read();
-        for (long wish = wish(needed, claim); ; wish = GrowthPolicy.smaller(wish, needed)) {
+        long moved = movePieces(memory, growth, claim);
+        BudgetRule.Reading reading = accountant.read(); // what has gone back is in it
+        long most = moved < needed ? wish(needed, true, claim) : needed;
+        for (long wish = most; ; wish = GrowthPolicy.smaller(wish, needed)) {
             List<BlockTable.Piece> pieces = blocks.holes(growth, wish - needed);
             long size = pieces.stream().mapToLong(BlockTable.Piece::byteSize).sum();
             Attempt attempt = booked(size, needed, reading, claim, () -> {
@@ -333,7 +339,10 @@ final class Heap {
                 commitAll(memory, pieces);
                 return blocks.addPieces(pieces, bytes, alignment, now);
             });
-            if (attempt.refusal() == null || size <= needed) {
+            if (attempt.refusal() == null) {
+                credit.grew(Math.max(0, size - moved));
+                return attempt;
+            } else if (size <= needed) {
                 return attempt;
             }
         }
@@ -372,13 +381,17 @@ final class Heap {
 
     private Attempt takeBlock(long bytes, long alignment, DomainLedger.Claim claim) throws DriverException {
         long needed = GrowthPolicy.roundUp(bytes, blockUnit);
+        long moved = moveBlocks(needed, claim);
         BudgetRule.Reading reading = accountant.read();
-        for (long wish = wish(needed, claim); ; wish = GrowthPolicy.smaller(wish, needed)) {
+        for (long wish = wish(needed, false, claim); ; wish = GrowthPolicy.smaller(wish, needed)) {
             long size = GrowthPolicy.roundUp(wish, blockUnit);
             Attempt attempt = booked(size, needed, reading, claim, () -> {
                 return enter(session.driver().allocate(blockRequest(size)), size, bytes, alignment);
             });
-            if (attempt.refusal() == null || wish <= needed) {
+            if (attempt.refusal() == null) {
+                credit.grew(Math.max(0, size - moved));
+                return attempt;
+            } else if (wish <= needed) {
                 return attempt;
             }
         }
@@ -405,13 +418,56 @@ final class Heap {
         return new BlockRequest(size, Math.max(traits.baseAlignment(), AllocationRequest.MAX_ALIGNMENT), kind, name);
     }
 
-    private long wish(long needed, DomainLedger.Claim claim) {
-        long left = claim.isPlanned() ? accountant.ledger().remaining(claim) : 0;
+    private long wish(long needed, boolean pages, DomainLedger.Claim claim) {
+        long left = planned(claim);
         if (left > 0) {
             return GrowthPolicy.planned(needed, left, largestBlock());
         }
-        return GrowthPolicy.preferred(
-                needed, blocks.figures().usedBytes(), tuning.growthBytes(), Math.max(needed, largestBlock()));
+        long live = blocks.takenBytes();
+        long largest = Math.max(needed, largestBlock());
+        return pages
+                ? GrowthPolicy.preferredPages(needed, live, tuning.growthBytes(), largest)
+                : GrowthPolicy.preferred(needed, live, tuning.growthBytes(), largest);
+    }
+
+    /** What is left of what was set aside for known buffers. */
+    private long planned(DomainLedger.Claim claim) {
+        return claim.isPlanned() ? accountant.ledger().remaining(claim) : 0;
+    }
+
+    /** Gives idle pages back that are of no use for a growth, so that it makes the heap no larger. Returns what is gone. */
+    private long movePieces(VirtualMemory memory, Tlsf.Growth growth, DomainLedger.Claim claim) throws DriverException {
+        BlockTable.Movable movable = movable(growth.missingBytes(), claim);
+        return movable.equals(BlockTable.Movable.NOTHING)
+                ? 0
+                : moved(() -> decommit(memory, blocks.shutMovablePieces(growth, movable)));
+    }
+
+    /** Gives idle blocks back that are too small for a request, so that another one makes the heap little larger. */
+    private long moveBlocks(long needed, DomainLedger.Claim claim) throws DriverException {
+        BlockTable.Movable movable = movable(needed, claim);
+        return movable.equals(BlockTable.Movable.NOTHING) ? 0 : moved(() -> free(blocks.detachMovableBlocks(movable)));
+    }
+
+    private BlockTable.Movable movable(long needed, DomainLedger.Claim claim) throws DriverException {
+        // What was planned was rehearsed with all that lay idle then.
+        if (tuning.keptIdleBytes() == Long.MAX_VALUE || planned(claim) > 0) {
+            return BlockTable.Movable.NOTHING;
+        }
+        long wanted = Math.min(needed, blocks.creditLeft(credit));
+        if (wanted == 0) {
+            return BlockTable.Movable.NOTHING;
+        }
+        long missing = accountant.allowance(accountant.read()).missingBytes(needed);
+        long least = Math.max(0, missing - accountant.ledger().remaining(claim));
+        return new BlockTable.Movable(wanted, tuning.keptIdleBytes(), least);
+    }
+
+    private long moved(LongSupplier giveBack) {
+        long gone = trimming(giveBack);
+        credit.moved(gone);
+        session.requireAlive(); // giving back tells nobody of a loss
+        return gone;
     }
 
     private Attempt refusal(long bytes) throws DriverException {
@@ -453,18 +509,24 @@ final class Heap {
     }
 
     private long trimInFlight(long wantedBytes, IdleAges.Due due) {
+        return trimming(() -> {
+            long gone = free(blocks.detachIdleBlocks(wantedBytes, due));
+            return ranges == null ? gone : gone + decommit(ranges, blocks.shutIdlePieces(wantedBytes - gone, due));
+        });
+    }
+
+    private long trimming(LongSupplier giveBack) {
         EngineEvents.Span trim = EVENTS.trimming(session.device(), kind);
-        long gone = freeIdle(wantedBytes, due);
-        gone += ranges == null ? 0 : decommitIdle(ranges, wantedBytes - gone, due);
+        long gone = giveBack.getAsLong();
         if (trim != null && gone > 0) {
             trim.end(gone);
         }
         return gone;
     }
 
-    private long freeIdle(long wantedBytes, IdleAges.Due due) {
+    private long free(List<BlockList.Owned> idle) {
         long gone = 0;
-        for (BlockList.Owned block : blocks.detachIdleBlocks(wantedBytes, due)) {
+        for (BlockList.Owned block : idle) {
             if (session.giveBack(() -> session.driver().free(block.memory()), block.heldBytes())) {
                 accountant.release(block.heldBytes());
                 gone += block.heldBytes();
@@ -475,9 +537,9 @@ final class Heap {
         return gone;
     }
 
-    private long decommitIdle(VirtualMemory memory, long wantedBytes, IdleAges.Due due) {
+    private long decommit(VirtualMemory memory, List<BlockTable.Piece> idle) {
         long gone = 0;
-        for (BlockTable.Piece piece : blocks.shutIdlePieces(wantedBytes, due)) {
+        for (BlockTable.Piece piece : idle) {
             // What is not gone stays shut; of a lost device the range goes as a whole when the pool is closed.
             if (!session.isLost() && decommitted(memory, piece)) {
                 blocks.unbacked(piece);

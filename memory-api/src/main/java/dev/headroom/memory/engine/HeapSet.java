@@ -54,7 +54,8 @@ final class HeapSet {
         this.counters = new PoolCounters(setting.clock());
         AtomicLong limited = new AtomicLong();
         MemoryConfig config = setting.config();
-        Heap.Tuning tuning = new Heap.Tuning(config.growthBytes(), config.maxPooledPerBucket());
+        Heap.Tuning tuning =
+                new Heap.Tuning(config.growthBytes(), config.releaseThresholdBytes(), config.maxPooledPerBucket());
         for (MemoryKind kind : MemoryKind.values()) {
             if (session.driver().traits(kind).supported()) {
                 boolean onDevice = isOnDevice(kind);

@@ -11,6 +11,9 @@ final class PoolCounters {
     final EngineLock lock = new EngineLock();
     long usedBytes;
     long peakBytes;
+    /** What the books of the heaps handed out in all; what lay at hand is not in it. Never reset; may wrap. */
+    long allocatedBytes;
+
     long hits;
     long misses;
 
@@ -21,6 +24,7 @@ final class PoolCounters {
     /** More bytes are in buffers. */
     void used(long bytes) {
         usedBytes += bytes;
+        allocatedBytes += bytes;
         peakBytes = Math.max(peakBytes, usedBytes);
     }
 }

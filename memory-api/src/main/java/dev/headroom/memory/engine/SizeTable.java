@@ -7,7 +7,8 @@ import java.lang.invoke.VarHandle;
  * Names of free memory by exact size: the <em>stripes</em> of a {@link BufferCache}, or the one of a {@link ThreadCache}. A stripe
  * is a small direct-mapped table of sets, and a set holds names of one size. Rounding to size classes would serve more requests
  * and waste memory. Only sizes that were freed twice in a row in their set are kept, so that sizes which never come again pass
- * by; a size in steady use keeps its set.
+ * by; a size in steady use keeps its set. What lies here splits the free ranges of the book around it, and so is bounded
+ * narrowly; one large piece is kept beside the others, for loops over one large size.
  *
  * <p>One array for all stripes: a word that guards a stripe and the sums of it share a line, and a set takes up a line or two. Not
  * thread-safe: who guards a stripe is the caller's affair. The two methods that only look, {@link #mayHave} and {@link #admits},
@@ -25,6 +26,7 @@ final class SizeTable {
     private static final int BYTES = 9;
     private static final int HITS = 10;
     private static final int CLOSED = 11;
+    private static final int LARGE = 12;
     private static final int FIRST_SET = 16;
 
     // A set: a size, the one that may replace it, and names.
@@ -37,6 +39,12 @@ final class SizeTable {
     private static final int SET_BITS = 5;
     private static final int SETS = 1 << SET_BITS;
 
+    /**
+     * The most that the pieces of a stripe have together, but for one larger one. With 64 MiB traces of 7B models took 1 to 8 %
+     * more of the memory that moves.
+     */
+    static final long MOST_CROWD_BYTES = 8L << 20;
+
     /** A few bits of a multiplicative hash tell the sizes of one program apart. */
     private static final long GOLDEN = 0x9E3779B97F4A7C15L;
 
@@ -44,6 +52,7 @@ final class SizeTable {
     private final int stripes;
     private final int stripeWords;
     private final long stripeBytes;
+    private final long crowdBytes;
     private final int depth;
     private final int setShift;
 
@@ -57,6 +66,7 @@ final class SizeTable {
     SizeTable(int stripes, long stripeBytes, int mostPerSize) {
         this.stripes = stripes;
         this.stripeBytes = stripeBytes;
+        this.crowdBytes = Math.min(stripeBytes, MOST_CROWD_BYTES);
         this.depth = Math.min(mostPerSize, MOST_LINES * LINE - NAMES);
         this.setShift = Integer.SIZE - Integer.numberOfLeadingZeros(Math.max(LINE, NAMES + depth) - 1);
         this.stripeWords = FIRST_SET + (SETS << setShift);
@@ -96,7 +106,7 @@ final class SizeTable {
         }
         setWord(set + COUNT, count - 1L);
         words[set + RIVAL] = 0;
-        setWord(stripe + BYTES, words[stripe + BYTES] - byteSize);
+        remove(stripe, byteSize);
         words[stripe + HITS]++;
         return (int) words[set + NAMES + count - 1];
     }
@@ -121,20 +131,32 @@ final class SizeTable {
         if (words[set + SIZE] != byteSize) {
             if (count > 0) { // nobody asked for the old size between two frees of this one: it goes, one by one
                 setWord(set + COUNT, count - 1L);
-                setWord(stripe + BYTES, words[stripe + BYTES] - words[set + SIZE]);
+                remove(stripe, words[set + SIZE]);
                 return (int) words[set + NAMES + count - 1];
             }
             setWord(set + SIZE, byteSize);
         }
         words[set + RIVAL] = 0;
-        long bytes = words[stripe + BYTES] + byteSize;
-        if (count == depth || bytes > stripeBytes || words[stripe + CLOSED] != 0) {
+        if (count == depth || !hasRoom(stripe, byteSize) || words[stripe + CLOSED] != 0) {
             return name;
         }
         words[set + NAMES + count] = name;
         setWord(set + COUNT, count + 1L);
-        setWord(stripe + BYTES, bytes);
+        setWord(stripe + BYTES, words[stripe + BYTES] + byteSize);
+        words[stripe + LARGE] += byteSize > crowdBytes ? byteSize : 0;
         return NONE;
+    }
+
+    private boolean hasRoom(int stripe, long byteSize) {
+        long bytes = words[stripe + BYTES];
+        long large = words[stripe + LARGE];
+        boolean crowded = byteSize > crowdBytes ? large != 0 : bytes - large + byteSize > crowdBytes;
+        return !crowded && bytes + byteSize <= stripeBytes;
+    }
+
+    private void remove(int stripe, long byteSize) {
+        setWord(stripe + BYTES, words[stripe + BYTES] - byteSize);
+        words[stripe + LARGE] -= byteSize > crowdBytes ? byteSize : 0;
     }
 
     /** Whether a stripe seems empty. */
@@ -152,6 +174,7 @@ final class SizeTable {
             setWord(set + COUNT, 0);
         }
         setWord(stripe + BYTES, 0);
+        words[stripe + LARGE] = 0;
         return found;
     }
 
@@ -207,7 +230,8 @@ final class SizeTable {
             bytes += words[set + SIZE] * words[set + COUNT];
         }
         long counted = byteSize(stripe);
-        if (bytes != counted || bytes > stripeBytes) {
+        long crowd = bytes - words[stripe + LARGE];
+        if (bytes != counted || bytes > stripeBytes || crowd < 0 || crowd > crowdBytes) {
             throw new IllegalStateException("a stripe of the cache counts %d bytes of at most %d, but has %d"
                     .formatted(counted, stripeBytes, bytes));
         }

@@ -117,6 +117,9 @@ public final class Tlsf {
     private int[] regionFirst = new int[FIRST_REGIONS];
     private long[] regionHoles = new long[FIRST_REGIONS];
     private int regionLimit;
+    /** All ids below are in use. */
+    private int lowestSpareRegion;
+
     private int regionCount;
 
     private long capacity;
@@ -202,6 +205,7 @@ public final class Tlsf {
         copy.regionFirst = regionFirst.clone();
         copy.regionHoles = regionHoles.clone();
         copy.regionLimit = regionLimit;
+        copy.lowestSpareRegion = lowestSpareRegion;
         copy.regionCount = regionCount;
         copy.capacity = capacity;
         copy.free = free;
@@ -244,10 +248,11 @@ public final class Tlsf {
             throw new IllegalArgumentException("region size must be a multiple of " + granule + " from " + granule
                     + " to " + ((MAX_CAPACITY - capacity) & -granule) + " bytes: " + byteSize);
         }
-        int region = 0;
+        int region = lowestSpareRegion;
         while (region < regionLimit && regionSizes[region] != 0) {
             region++;
         }
+        lowestSpareRegion = region;
         if (region == MAX_REGIONS) {
             throw new IllegalStateException("no more than " + MAX_REGIONS + " regions");
         }
@@ -262,6 +267,7 @@ public final class Tlsf {
         regionHoles[region] = 0;
         regionLimit = Math.max(regionLimit, region + 1);
         regionCount++;
+        lowestSpareRegion = region + 1;
         capacity += byteSize;
         if (state == HOLE) {
             holeBytes += byteSize;
@@ -299,6 +305,7 @@ public final class Tlsf {
         regionSizes[region] = 0;
         regionHoles[region] = 0;
         regionFirst[region] = NONE;
+        lowestSpareRegion = Math.min(lowestSpareRegion, region);
         regionCount--;
     }
 

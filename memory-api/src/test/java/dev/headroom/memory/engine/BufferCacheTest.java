@@ -86,6 +86,26 @@ class BufferCacheTest {
         assertThat(small.byteSize()).isEqualTo(8 * KIB).isLessThanOrEqualTo(small.mostBytes());
     }
 
+    /** A loop over one large size is served; several large pieces would split too much of the book. */
+    @Test
+    void aLargePieceIsKeptAlone() {
+        BufferCache some = new BufferCache(1, 64 * MIB, 13);
+        some.put(1, 16 * MIB);
+        assertThat(some.put(1, 16 * MIB)).isEqualTo(BufferCache.NONE);
+        assertThat(some.put(2, 16 * MIB)).as("a second one").isEqualTo(2);
+        some.put(3, KIB);
+        assertThat(some.put(3, KIB)).as("not even a small one").isEqualTo(3);
+        assertThat(some.take(16 * MIB)).isEqualTo(1);
+        some.put(4, 3 * MIB);
+        for (int i = 4; i < 10; i++) {
+            assertThat(some.put(i, 3 * MIB)).isEqualTo(i < 6 ? BufferCache.NONE : i);
+        }
+        assertThat(some.byteSize()).isLessThanOrEqualTo(SizeTable.MOST_CROWD_BYTES);
+        some.lockAll();
+        some.validate();
+        some.unlockAll();
+    }
+
     @Test
     void largeMemoryIsNotKept() {
         cache.put(1, BufferCache.MOST_BUFFER_BYTES + 256);

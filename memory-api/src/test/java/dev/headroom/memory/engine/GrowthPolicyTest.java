@@ -35,6 +35,19 @@ class GrowthPolicyTest {
     }
 
     @Test
+    void pages_are_taken_ahead_by_the_share_up_to_a_segment() {
+        assertThat(GrowthPolicy.preferredPages(5, 0, SEGMENT, Long.MAX_VALUE)).isEqualTo(5);
+        assertThat(GrowthPolicy.preferredPages(5, 256 * 100, SEGMENT, Long.MAX_VALUE))
+                .isEqualTo(100);
+        assertThat(GrowthPolicy.preferredPages(5, 1L << 40, SEGMENT, Long.MAX_VALUE))
+                .isEqualTo(SEGMENT);
+        assertThat(GrowthPolicy.preferredPages(5, 1L << 40, SEGMENT, 7))
+                .as("the device gives no more")
+                .isEqualTo(7);
+        assertThat(GrowthPolicy.preferredPages(5, 1L << 40, 0, Long.MAX_VALUE)).isEqualTo(5);
+    }
+
+    @Test
     void wishes_shrink_to_the_need_and_stop_there() {
         long wish = 1000;
         int rounds = 0;

@@ -11,11 +11,13 @@ import java.util.Set;
 final class TraceSearch {
 
     /** The settings that are tried. */
-    static final Set<String> TRIED = Set.of("headroom.growthBytes", "headroom.maxPooledPerBucket");
+    static final Set<String> TRIED =
+            Set.of("headroom.growthBytes", "headroom.maxPooledPerBucket", "headroom.releaseThresholdBytes");
 
     private static final long MIB = 1L << 20;
     private static final long[] GROWTH_BYTES = {0, 2 * MIB, 8 * MIB, 32 * MIB, 128 * MIB};
     private static final int[] POOLED = {0, 4, 8, 32};
+    private static final long[] KEPT = {0, Long.MAX_VALUE};
 
     /** Less than this much of the memory is not worth a slower program. */
     private static final double SAME_MEMORY = 1.005;
@@ -36,12 +38,16 @@ final class TraceSearch {
         List<Found> all = new ArrayList<>();
         for (long growth : GROWTH_BYTES) {
             for (int pooled : POOLED) {
-                MemoryConfig config = start.config().toBuilder()
-                        .growthBytes(growth)
-                        .maxPooled(pooled)
-                        .build();
-                TraceReplay replay = new TraceReplay(start.trace(), start.deviceBytes(), start.virtualMemory(), config);
-                all.add(new Found(replay, replay.run(), GROWTH_BYTES.length * POOLED.length));
+                for (long kept : KEPT) {
+                    MemoryConfig config = start.config().toBuilder()
+                            .growthBytes(growth)
+                            .maxPooled(pooled)
+                            .releaseThresholdBytes(kept)
+                            .build();
+                    TraceReplay replay =
+                            new TraceReplay(start.trace(), start.deviceBytes(), start.virtualMemory(), config);
+                    all.add(new Found(replay, replay.run(), GROWTH_BYTES.length * POOLED.length * KEPT.length));
+                }
             }
         }
         long fewest = all.stream()

@@ -29,6 +29,10 @@ public record TraceReplay(AllocationTrace trace, long deviceBytes, boolean virtu
     public static final long AMPLE_BYTES = 1L << 40;
 
     private static final long GRANULE = 2L << 20;
+    /** What a growth may take beyond its request, if that is smaller: a segment, and this part of what is live. */
+    private static final long SEGMENT = 32L << 20;
+
+    private static final int GROWTH_SHARE = 16;
     private static final Set<String> ABOUT_MEMORY =
             Set.of("allocate", "free", "reserve", "commit", "decommit", "release");
 
@@ -57,6 +61,8 @@ public record TraceReplay(AllocationTrace trace, long deviceBytes, boolean virtu
      * @param endReservedBytes  bytes taken from the device after the last operation
      * @param driverCalls       calls that took memory or gave it back, until then
      * @param failedAllocations allocations that found no room; the trace went on without them
+     * @param largestGrowth     the most that an allocation made the pool take beyond its own bytes, as a share of what it may: the
+     *                          largest of these bytes, 1/16 of what was live, and a segment ({@code growthBytes}, 32 MiB or more)
      */
     public record Result(
             long operations,
@@ -65,7 +71,8 @@ public record TraceReplay(AllocationTrace trace, long deviceBytes, boolean virtu
             long peakReservedBytes,
             long endReservedBytes,
             long driverCalls,
-            long failedAllocations) {
+            long failedAllocations,
+            double largestGrowth) {
 
         /**
          * The share of the reserved bytes that no buffer had, each at its peak.
@@ -83,7 +90,7 @@ public record TraceReplay(AllocationTrace trace, long deviceBytes, boolean virtu
      * @return what it came to
      */
     public Result run() {
-        Figures figures = new Figures();
+        Figures figures = new Figures(Math.max(config.growthBytes(), SEGMENT));
         long calls;
         try (Stage stage = new Stage(this)) {
             long before = stage.driverCalls();
@@ -98,7 +105,8 @@ public record TraceReplay(AllocationTrace trace, long deviceBytes, boolean virtu
                 figures.peakReservedBytes,
                 figures.endReservedBytes,
                 calls,
-                figures.failed);
+                figures.failed,
+                figures.largestGrowth);
     }
 
     private double medianNanos() {
@@ -124,9 +132,17 @@ public record TraceReplay(AllocationTrace trace, long deviceBytes, boolean virtu
         private long peakReservedBytes;
         private long endReservedBytes;
         private long failed;
+        private double largestGrowth;
+        private final long segment;
 
-        private void allocated(long bytes, long reservedBytes) {
+        private Figures(long segment) {
+            this.segment = segment;
+        }
+
+        private void allocated(long bytes, long grownBytes, long reservedBytes) {
             liveBytes += bytes;
+            long allowed = Math.max(Math.max(bytes, liveBytes / GROWTH_SHARE), segment);
+            largestGrowth = Math.max(largestGrowth, (double) (grownBytes - bytes) / allowed);
             peakLiveBytes = Math.max(peakLiveBytes, liveBytes);
             peakReservedBytes = Math.max(peakReservedBytes, reservedBytes);
         }
@@ -184,9 +200,11 @@ public record TraceReplay(AllocationTrace trace, long deviceBytes, boolean virtu
 
         private @Nullable DeviceBuffer allocate(long bytes, @Nullable Figures figures) {
             try {
+                long before = figures == null ? 0 : device.memory().usedBytes();
                 DeviceBuffer buffer = pool.allocate(bytes);
                 if (figures != null) {
-                    figures.allocated(bytes, device.memory().usedBytes());
+                    long reserved = device.memory().usedBytes();
+                    figures.allocated(bytes, reserved - before, reserved);
                 }
                 return buffer;
             } catch (DeviceOutOfMemoryException | AllocationTooLargeException e) {

@@ -82,6 +82,9 @@ final class FaultSweepWorkloads {
                 workload("shrink", card(), FaultSweepWorkloads::shrink),
                 workload("address ranges", rangeCard(), FaultSweepWorkloads::manySizes),
                 workload("address ranges with holes", rangeCard(), FaultSweepWorkloads::holes),
+                workload("idle pages make up for a growth", rangeCard(), FaultSweepWorkloads::movedPages),
+                workload("idle blocks make up for a growth", card(), FaultSweepWorkloads::movedBlocks)
+                        .with(CONFIG.toBuilder().growthBytes(0).build()),
                 workload("fallback to the host", cardAndHost(), FaultSweepWorkloads::fallback)
                         .with(CONFIG.toBuilder().limitBytes(MIB).build()),
                 workload("reservation", twoCards(true), FaultSweepWorkloads::reservation),
@@ -347,6 +350,34 @@ final class FaultSweepWorkloads {
             buffers.get(3).close();
             buffers.add(run.allocate(pool, AllocationRequest.of(9 * MIB)));
             buffers.get(6).fill(4 * MIB - KIB, 2 * KIB, (byte) 1);
+        }
+    }
+
+    /** Pages of two gaps go back, and twice as many are taken at the end. */
+    private static void movedPages(FaultSweepRun run) {
+        GpuMemoryPool pool = run.pool(0);
+        try (Buffers buffers = new Buffers()) {
+            for (int i = 0; i < 5; i++) {
+                buffers.add(run.allocate(pool, AllocationRequest.of(MIB)));
+            }
+            buffers.get(0).close();
+            buffers.get(2).close();
+            buffers.add(run.allocate(pool, AllocationRequest.of(4 * MIB)));
+            buffers.get(5).fill(0, 4 * MIB, (byte) 1);
+            buffers.add(run.allocate(pool, AllocationRequest.of(2 * MIB)));
+        }
+    }
+
+    private static void movedBlocks(FaultSweepRun run) {
+        GpuMemoryPool pool = run.pool(0);
+        try (Buffers buffers = new Buffers()) {
+            for (int i = 2; i < 6; i++) {
+                buffers.add(run.allocate(pool, AllocationRequest.of(i * 100 * KIB)));
+            }
+            buffers.closeEverySecond();
+            buffers.add(run.allocate(pool, AllocationRequest.of(600 * KIB)));
+            buffers.get(4).fill(0, 600 * KIB, (byte) 1);
+            buffers.add(run.allocate(pool, AllocationRequest.of(300 * KIB)));
         }
     }
 

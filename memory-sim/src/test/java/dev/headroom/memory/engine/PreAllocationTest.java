@@ -92,6 +92,7 @@ class PreAllocationTest {
                 on.waitTimeout(),
                 on.closeTimeout(),
                 on.growthBytes(),
+                on.releaseThresholdBytes(),
                 on.profile(),
                 on.idleTrimAfter(),
                 on.outOfMemoryReport());

@@ -128,6 +128,24 @@ class ShortageTest {
             backend.faults().resetCalls();
             backend.faults().add(shortage());
             assertThatThrownBy(() -> pool.allocate(600 * KIB)).isInstanceOf(DeviceOutOfMemoryException.class);
+            // 1 MiB and 600 KiB once the idle block is gone, which is too small, and at the end.
+            assertThat(backend.faults().calls("allocate")).isEqualTo(2 * 2);
+            assertThat(backend.faults().calls("free")).isEqualTo(1);
+            assertThat(pool.stats().totalAllocatedBytes()).isZero();
+        }
+    }
+
+    @Test
+    void idle_memory_that_is_kept_is_given_back_after_the_refusal() {
+        try (GpuMemory memory =
+                open(CONFIG.toBuilder().releaseThresholdBytes(Long.MAX_VALUE).build())) {
+            PoolEngine pool = pool(memory);
+            backend.faults().add(shortage().times(2)); // no 1 MiB, no 512 KiB
+            pool.allocate(100 * KIB).close();
+            assertThat(pool.stats().pooledBytes()).isEqualTo(256 * KIB);
+            backend.faults().resetCalls();
+            backend.faults().add(shortage());
+            assertThatThrownBy(() -> pool.allocate(600 * KIB)).isInstanceOf(DeviceOutOfMemoryException.class);
             // 1 MiB and 600 KiB before the idle block is gone, after that, and at the end.
             assertThat(backend.faults().calls("allocate")).isEqualTo(3 * 2);
             assertThat(backend.faults().calls("free")).isEqualTo(1);

@@ -47,8 +47,33 @@ class TraceReplayTest {
     @Test
     void settingsMakeADifference() throws IOException {
         AllocationTrace trace = AllocationTrace.of("t", List.of("a 1 1", "f 1"));
-        assertThat(reserved(trace, exact())).isEqualTo(2 * MIB);
-        assertThat(reserved(trace, MemoryConfig.defaults())).isEqualTo(32 * MIB);
+        assertThat(reserved(trace, false, exact())).as("a page of the driver").isEqualTo(4096);
+        assertThat(reserved(trace, false, MemoryConfig.defaults())).isEqualTo(32 * MIB);
+        assertThat(reserved(trace, true, MemoryConfig.defaults())).as("a page").isEqualTo(2 * MIB);
+        AllocationTrace idle = AllocationTrace.of(
+                "t", List.of("a 1 " + 8 * MIB, "a 2 " + 8 * MIB, "f 1", "a 3 " + 12 * MIB, "f 2", "f 3"));
+        for (boolean virtualMemory : new boolean[] {false, true}) {
+            assertThat(reserved(idle, virtualMemory, exact())).isEqualTo(20 * MIB);
+            assertThat(reserved(
+                            idle,
+                            virtualMemory,
+                            exact().toBuilder()
+                                    .releaseThresholdBytes(Long.MAX_VALUE)
+                                    .build()))
+                    .isEqualTo(28 * MIB);
+        }
+    }
+
+    /** What is taken with a request that needs less, as a share of a segment. */
+    @Test
+    void whatAGrowthTakesBeyondTheNeedIsMeasured() throws IOException {
+        AllocationTrace byOne = AllocationTrace.of("t", List.of("a 1 " + 8 * MIB, "a 2 1"));
+        assertThat(growth(byOne, MemoryConfig.defaults())).as("24 of 32 MiB").isBetween(0.74, 0.76);
+        assertThat(growth(byOne, exact())).as("4095 bytes").isBetween(1e-4, 2e-4);
+        MemoryConfig large = MemoryConfig.builder().growthBytes(80 * MIB).build();
+        assertThat(growth(byOne, large))
+                .as("72 of 80 MiB; the byte lies in them")
+                .isBetween(0.89, 0.91);
     }
 
     /** Much that comes and goes: as many bytes as any order of them needs, and the same figures each time. */
@@ -87,10 +112,16 @@ class TraceReplayTest {
                 .isZero();
     }
 
-    private static long reserved(AllocationTrace trace, MemoryConfig config) {
-        return new TraceReplay(trace, TraceReplay.AMPLE_BYTES, true, config)
+    private static long reserved(AllocationTrace trace, boolean virtualMemory, MemoryConfig config) {
+        return new TraceReplay(trace, TraceReplay.AMPLE_BYTES, virtualMemory, config)
                 .run()
                 .peakReservedBytes();
+    }
+
+    private static double growth(AllocationTrace trace, MemoryConfig config) {
+        return new TraceReplay(trace, TraceReplay.AMPLE_BYTES, false, config)
+                .run()
+                .largestGrowth();
     }
 
     private static MemoryConfig exact() {

@@ -1,0 +1,39 @@
+package dev.headroom.memory.engine;
+
+/**
+ * How much idle memory a heap may give back so that it need not grow: a byte for each that it took anew, and one for each 16 that
+ * it handed out. Giving back and taking again costs about as much as taking anew, so that a program whose sizes alternate pays
+ * for it at most what it paid for its memory at first, and a small share of each allocation. Where there is no credit left, the
+ * heap grows, and then holds enough for both. Used in a flight only.
+ */
+final class MoveCredit {
+
+    /** Log-uniform sizes from 256 B to 64 MiB, the worst of all that was tried, ask for a thirtieth. */
+    private static final int ALLOCATED_SHARE = 16;
+
+    private long bytes;
+    private long seenBytes;
+
+    /** Memory was taken from the driver that made up for none given back. */
+    void grew(long grownBytes) {
+        bytes += grownBytes;
+    }
+
+    /** Memory was given back so that as much could be taken elsewhere. */
+    void moved(long movedBytes) {
+        bytes -= movedBytes;
+    }
+
+    /**
+     * What may be given back now.
+     *
+     * @param allocatedBytes what was handed out since the pool was opened; may wrap
+     * @param heldBytes      what the heap holds: credit for more is of no use, and is lost
+     */
+    long left(long allocatedBytes, long heldBytes) {
+        long earned = Math.max(0, allocatedBytes - seenBytes) / ALLOCATED_SHARE;
+        seenBytes += earned * ALLOCATED_SHARE;
+        bytes = Math.min(heldBytes, bytes + earned);
+        return Math.max(0, bytes);
+    }
+}
