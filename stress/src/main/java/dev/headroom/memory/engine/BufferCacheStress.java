@@ -373,7 +373,9 @@ final class BufferCacheStress {
 
         @Arbiter
         public void end(III_Result r) {
+            int kept = (int) cache.entries();
             tell(r);
+            r.r3 += 10_000 * kept;
         }
     }
 
