@@ -83,6 +83,27 @@ public interface GpuMemoryPool extends AutoCloseable {
     FallbackBuffer allocateWithFallback(AllocationRequest request);
 
     /**
+     * This pool's memory by number, for engines that keep tables of their own. Of the kind {@link #allocate(long)} gives.
+     *
+     * @return the allocator, the same each time
+     * @throws UnsupportedOperationException if this is a pool of a backend's own, or a part of one, that has no ids
+     */
+    default IdAllocator ids() {
+        throw new UnsupportedOperationException("the pool on " + device().id() + " has no ids: use allocate");
+    }
+
+    /**
+     * Memory by number, with a store of freed memory for the calling thread alone.
+     *
+     * @return the cache, to be closed by the calling thread
+     * @throws BufferClosedException         if the pool is closed
+     * @throws UnsupportedOperationException if this is a pool of a backend's own, or a part of one, that has no ids
+     */
+    default LocalCache localCache() {
+        throw new UnsupportedOperationException("the pool on " + device().id() + " has no ids: use allocate");
+    }
+
+    /**
      * A snapshot of the pool's counters: blocks from the driver against bytes in buffers. Cheap.
      *
      * @return the counters

@@ -3,7 +3,10 @@ package dev.headroom.memory.benchmarks;
 import dev.headroom.memory.DeviceBuffer;
 import dev.headroom.memory.GpuMemory;
 import dev.headroom.memory.GpuMemoryPool;
+import dev.headroom.memory.IdAllocator;
+import dev.headroom.memory.LocalCache;
 import dev.headroom.memory.MemoryConfig;
+import dev.headroom.memory.engine.Tlsf;
 import dev.headroom.memory.sim.SimulatedBackend;
 import dev.headroom.memory.sim.SimulatedDevice;
 import io.netty.buffer.AdaptiveByteBufAllocator;
@@ -21,6 +24,9 @@ import org.lwjgl.system.rpmalloc.rpmalloc_interface_t;
 final class Peers {
 
     static final String HEADROOM = "headroom";
+    static final String IDS = "headroom-ids";
+    static final String LOCAL = "headroom-local";
+    static final String CORE = "headroom-core";
     static final String VMA_BARE = "vma-bare";
     static final String VMA_SPIN = "vma-spin";
     static final String VMA_MONITOR = "vma-monitor";
@@ -48,6 +54,16 @@ final class Peers {
             case HEADROOM -> {
                 GpuMemoryPool pool = headroom(bytes);
                 yield Peer.ofHandles(pool::allocate, DeviceBuffer::close);
+            }
+            case IDS -> {
+                IdAllocator ids = headroom(bytes).ids();
+                yield Peer.ofNumbers(ids::allocate, ids::free);
+            }
+            case LOCAL -> ofLocal(headroom(bytes));
+            case CORE -> {
+                Tlsf core = new Tlsf();
+                int _ = core.addRegion(bytes);
+                yield Peer.ofNumbers(size -> core.allocate(size, Tlsf.DEFAULT_GRANULE), node -> core.free((int) node));
             }
             case VMA_BARE -> {
                 VmaBlock block = new VmaBlock(bytes);
@@ -95,6 +111,14 @@ final class Peers {
                         .build())
                 .open();
         return memory.pool(memory.devices().getFirst());
+    }
+
+    /** Each thread makes a cache of its own where it enters. */
+    private static Peer ofLocal(GpuMemoryPool pool) {
+        return count -> {
+            LocalCache cache = pool.localCache();
+            return Peer.ofNumbers(cache::allocate, cache::free).slots(count);
+        };
     }
 
     private static Peer rpmalloc() {

@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
@@ -82,6 +83,7 @@ final class BlockList {
     private final PoolCounters counters;
     private final EngineLock lock;
     private final long unit;
+    private final long granuleMask;
     private final Tlsf tlsf;
     private ClassBlocks classes;
     /** Pieces that are shut off: allocations, but no buffers. */
@@ -90,14 +92,13 @@ final class BlockList {
     private long shutPieces;
     private final BlockTable blocks;
     private final Cached cached;
-    /** Where nodes lie, and where blocks of classes do. */
-    private final PlaceTable nodePlaces = new PlaceTable();
-
+    /** Where blocks of classes lie; nodes know it themselves. */
     private final PlaceTable classPlaces = new PlaceTable();
     /** By region. Read without the lock by owners of memory there. */
     private volatile @Nullable DriverBlock[] memories = {};
 
     private volatile @Nullable BufferCache cache;
+    private final List<LocalStore> locals = new CopyOnWriteArrayList<>();
     private int freesBeforeCache = FREES_BEFORE_CACHE;
     private long strandedBytes;
     private boolean closed;
@@ -122,6 +123,7 @@ final class BlockList {
         this.classes = new ClassBlocks(tlsf, List.of());
         this.blocks = new BlockTable(tlsf, unit);
         this.cached = cached;
+        this.granuleMask = granule - 1;
     }
 
     /** Serves small requests from blocks of fixed sizes. Before the first request only. */
@@ -132,7 +134,7 @@ final class BlockList {
     /** Finds room at hand or in the book, and counts a hit if there is any. {@link Tlsf#NONE} if there is not. */
     int hit(long bytes, long alignment) {
         BufferCache atHand = cache;
-        if (atHand != null && alignment <= tlsf.granule()) {
+        if (atHand != null && alignment <= granuleMask + 1) {
             int name = atHand.take(rounded(bytes));
             if (name != Tlsf.NONE) {
                 return name;
@@ -168,17 +170,23 @@ final class BlockList {
 
     /** The block a buffer lies in. For who has the buffer. */
     DriverBlock memory(int name) {
-        return Objects.requireNonNull(memories[places(name).region(index(name))]);
+        int region = ClassBlocks.isBlock(name) ? classPlaces.region(ClassBlocks.index(name)) : tlsf.ownedRegion(name);
+        return Objects.requireNonNull(memories[region]);
+    }
+
+    /** The number of the block a buffer lies in. For who has the buffer. */
+    int region(int name) {
+        return ClassBlocks.isBlock(name) ? classPlaces.region(ClassBlocks.index(name)) : tlsf.ownedRegion(name);
     }
 
     /** Where a buffer begins in its block. For who has the buffer. */
     long byteOffset(int name) {
-        return places(name).byteOffset(index(name));
+        return ClassBlocks.isBlock(name) ? classPlaces.byteOffset(ClassBlocks.index(name)) : tlsf.ownedOffset(name);
     }
 
     /** How much a buffer takes up, rounded. For who has the buffer. */
     long byteSize(int name) {
-        return places(name).byteSize(index(name));
+        return ClassBlocks.isBlock(name) ? classPlaces.byteSize(ClassBlocks.index(name)) : tlsf.ownedByteSize(name);
     }
 
     /** Whether block classes have blocks for such a request. */
@@ -188,14 +196,41 @@ final class BlockList {
 
     /** Takes a buffer's memory back. Harmless after close. */
     void free(int name) {
+        free(name, byteSize(name));
+    }
+
+    /** As {@link #free(int)}, for who knows how many bytes it asked for. */
+    void free(int name, long bytes) {
         BufferCache atHand = cache;
-        int left = atHand == null || ClassBlocks.isBlock(name) ? name : atHand.put(name, byteSize(name));
+        int left = atHand == null || ClassBlocks.isBlock(name) ? name : atHand.put(name, rounded(bytes));
         if (left != BufferCache.NONE) {
             freeInBook(name);
             if (left != name) {
                 freeInBook(left);
             }
         }
+    }
+
+    /** Takes back memory that was kept at hand somewhere. */
+    void freeAll(int[] names, int count) {
+        for (int i = 0; i < count; i++) {
+            freeInBook(names[i]);
+        }
+    }
+
+    /** For what a thread keeps for itself: as much as a stripe of the cache. */
+    SizeTable localTable() {
+        return new SizeTable(1, cached.mostBytes() / STRIPES, Math.max(1, cached.mostPerSize()));
+    }
+
+    /** A thread begins to keep memory for itself. */
+    void remember(LocalStore local) {
+        locals.add(local);
+    }
+
+    /** A thread keeps nothing any more, or has ended. */
+    void forget(LocalStore local) {
+        locals.remove(local);
     }
 
     private void freeInBook(int name) {
@@ -252,6 +287,10 @@ final class BlockList {
         return withCache(atHand -> {
             long cachedBytes = atHand == null ? 0 : atHand.byteSize();
             long cachedPieces = atHand == null ? 0 : atHand.entries();
+            for (LocalStore local : locals) {
+                cachedBytes += local.cachedBytes();
+                cachedPieces += local.entries();
+            }
             return closed
                     ? new Figures(0, 0, 0, 0, 0, 0, 0)
                     : new Figures(
@@ -272,7 +311,8 @@ final class BlockList {
     /** Requests served from what is kept at hand. */
     long cacheHits() {
         BufferCache atHand = cache;
-        return atHand == null ? 0 : atHand.hits();
+        return (atHand == null ? 0 : atHand.hits())
+                + locals.stream().mapToLong(LocalStore::hits).sum();
     }
 
     void resetCacheHits() {
@@ -287,12 +327,11 @@ final class BlockList {
     /** Gives what is kept at hand back to the book, where it can be joined with its neighbours. True if there was any. */
     boolean drain() {
         BufferCache atHand = cache;
-        return atHand != null
-                && atHand.drain((names, count) -> {
-                    for (int i = 0; i < count; i++) {
-                        freeInBook(names[i]);
-                    }
-                });
+        boolean any = atHand != null && atHand.drain(this::freeAll);
+        for (LocalStore local : locals) {
+            any |= local.askBack();
+        }
+        return any;
     }
 
     /** The block classes, if there are any. */
@@ -495,6 +534,7 @@ final class BlockList {
         if (atHand != null) {
             atHand.close();
         }
+        locals.forEach(LocalStore::end);
         lock.lock();
         try {
             closed = true;
@@ -560,32 +600,22 @@ final class BlockList {
         if (name == Tlsf.NONE || ClassBlocks.isBlock(name)) {
             return blockPlace(name);
         }
-        place(name, name, 0, tlsf.byteSize(name));
+        counters.used(rounded(bytes));
         return name;
     }
 
     private int blockPlace(int name) {
         if (name != Tlsf.NONE) {
-            place(name, classes.node(name), classes.byteOffset(name), classes.byteSize(name));
+            long granted = classes.byteSize(name);
+            long offset = tlsf.offset(classes.node(name)) + classes.byteOffset(name);
+            counters.used(granted);
+            classPlaces.put(ClassBlocks.index(name), tlsf.region(classes.node(name)), offset, granted);
         }
         return name;
     }
 
-    private void place(int name, int node, long byteOffset, long granted) {
-        counters.used(granted);
-        places(name).put(index(name), tlsf.region(node), tlsf.offset(node) + byteOffset, granted);
-    }
-
-    private PlaceTable places(int name) {
-        return ClassBlocks.isBlock(name) ? classPlaces : nodePlaces;
-    }
-
-    private static int index(int name) {
-        return ClassBlocks.isBlock(name) ? ClassBlocks.index(name) : name;
-    }
-
-    private long rounded(long bytes) {
-        return GrowthPolicy.roundUp(bytes, tlsf.granule());
+    long rounded(long bytes) {
+        return GrowthPolicy.roundUp(bytes, granuleMask + 1);
     }
 
     private void enter(int region, BlockTable.Block block) {

@@ -29,6 +29,7 @@ final class DeviceSession {
     private final AtomicInteger quarantined = new AtomicInteger();
     private volatile @Nullable Throwable lostBy;
     private volatile boolean gone;
+    private volatile boolean serving = true;
 
     DeviceSession(DeviceDriver driver) {
         this.driver = driver;
@@ -44,6 +45,16 @@ final class DeviceSession {
 
     boolean isLost() {
         return lostBy != null;
+    }
+
+    /** Whether it is neither lost nor closed, as far as can be told in passing. */
+    boolean isServing() {
+        return serving;
+    }
+
+    /** It is being closed: nothing new is begun. */
+    void stopServing() {
+        serving = false;
     }
 
     /** Whether the driver itself says so: then nothing is under way any more. A device may also be lost because nobody can tell. */
@@ -149,6 +160,7 @@ final class DeviceSession {
         }
         if (lostBy == null) {
             lostBy = cause;
+            serving = false;
             LOG.log(System.Logger.Level.WARNING, () -> device() + " is lost: " + cause.getMessage());
         }
         return lost(cause);

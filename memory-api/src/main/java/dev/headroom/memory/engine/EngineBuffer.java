@@ -41,12 +41,10 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
     private static final Thread ANY_OTHER_THREAD = Thread.ofPlatform().unstarted(() -> {});
 
     private final BufferHome home;
-    private final long byteSize;
 
     EngineBuffer(BufferHome home, Heap heap, int node, long byteSize) {
-        super(heap, node, heap.blocks().byteOffset(node));
+        super(heap, node, byteSize);
         this.home = home;
-        this.byteSize = byteSize;
     }
 
     private @Nullable BufferTrail trail() {
@@ -62,11 +60,6 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
         if (trail != null) {
             trail.traceAs(id);
         }
-    }
-
-    @Override
-    public long byteSize() {
-        return byteSize;
     }
 
     @Override
@@ -307,7 +300,7 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
 
     @Override
     public String toString() {
-        return id() + "[" + byteSize + " bytes, " + home.session().device().id() + (isClosed() ? ", closed]" : "]");
+        return id() + "[" + byteSize() + " bytes, " + home.session().device().id() + (isClosed() ? ", closed]" : "]");
     }
 
     /** Begins a use of pool and buffer, or says why not. */
@@ -356,7 +349,7 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
     private void recycle() {
         BufferNotes notes = notes();
         if (notes != null && notes.isRecorded()) {
-            EVENTS.freed(home.session().device(), kind(), id(), byteSize);
+            EVENTS.freed(home.session().device(), kind(), id(), byteSize());
         }
         home.recycle(this);
     }
@@ -388,7 +381,7 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
         home.session().requireAlive();
         home.waiter().awaitWork(pending());
         try {
-            return new BufferView(home.session(), this, byteSize, this::endHold);
+            return new BufferView(home.session(), this, byteSize(), this::endHold);
         } catch (DriverException e) {
             throw home.session().failed("mapping a buffer", e);
         }
@@ -398,7 +391,7 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
     private DeviceBuffer copyOut(GpuMemoryPool target) {
         BufferNotes notes = notes();
         long alignment = notes == null ? 1 : notes.byteAlignment();
-        AllocationRequest request = AllocationRequest.of(byteSize)
+        AllocationRequest request = AllocationRequest.of(byteSize())
                 .aligned(Math.max(alignment, AllocationRequest.DEFAULT_ALIGNMENT))
                 .ofKind(kind());
         BufferTrail trail = trail();
@@ -408,9 +401,9 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
         boolean done = false;
         try {
             if (copy instanceof EngineBuffer other) {
-                home.copies().copy(this, 0, other.home.copies(), other, 0, byteSize);
+                home.copies().copy(this, 0, other.home.copies(), other, 0, byteSize());
             } else {
-                home.copies().copyThroughHost(this, 0, new BufferRange(copy, 0), byteSize);
+                home.copies().copyThroughHost(this, 0, new BufferRange(copy, 0), byteSize());
             }
             done = true;
             return copy;
@@ -465,7 +458,7 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
     }
 
     private long checkRange(long offset, long size) {
-        Objects.checkFromIndexSize(offset, size, byteSize);
+        Objects.checkFromIndexSize(offset, size, byteSize());
         return size;
     }
 
@@ -499,7 +492,7 @@ final class EngineBuffer extends Extent implements DeviceBuffer, PinnedRange.Sou
 
         @Override
         public long byteSize() {
-            return byteSize;
+            return EngineBuffer.this.byteSize();
         }
 
         @Override

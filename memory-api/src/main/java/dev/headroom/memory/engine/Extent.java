@@ -20,21 +20,21 @@ abstract class Extent extends UseCount {
     }
 
     private final Heap heap;
-    private final long byteOffset;
+    private final long byteSize;
     private final int node;
     private volatile @Nullable BufferNotes notes;
 
     /**
      * Memory that was taken.
      *
-     * @param heap       where it lies
-     * @param node       its name there
-     * @param byteOffset where it begins in its block
+     * @param heap     where it lies
+     * @param node     its name there
+     * @param byteSize what was asked for
      */
-    Extent(Heap heap, int node, long byteOffset) {
+    Extent(Heap heap, int node, long byteSize) {
         this.heap = heap;
         this.node = node;
-        this.byteOffset = byteOffset;
+        this.byteSize = byteSize;
     }
 
     final Heap heap() {
@@ -46,9 +46,14 @@ abstract class Extent extends UseCount {
         return heap.blocks().memory(node);
     }
 
-    /** Where it begins in the block. */
+    /** Where it begins in the block. For who uses the buffer. */
     final long byteOffset() {
-        return byteOffset;
+        return heap.blocks().byteOffset(node);
+    }
+
+    /** What was asked for. */
+    public final long byteSize() {
+        return byteSize;
     }
 
     /** Its name in the heap. */

@@ -14,6 +14,8 @@ import dev.headroom.memory.FallbackBuffer;
 import dev.headroom.memory.GpuDevice;
 import dev.headroom.memory.GpuMemoryException;
 import dev.headroom.memory.GpuMemoryPool;
+import dev.headroom.memory.IdAllocator;
+import dev.headroom.memory.LocalCache;
 import dev.headroom.memory.MemoryBudget;
 import dev.headroom.memory.MemoryConfig;
 import dev.headroom.memory.MemoryKind;
@@ -41,7 +43,7 @@ import org.jspecify.annotations.Nullable;
  * {@link Ladder}; bytes are moved by the {@link CopyEngine}; what is closed while work is pending waits in the
  * {@link ReclaimQueue}.
  */
-public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver.Source {
+public final class PoolEngine implements GpuMemoryPool, PoolIds.Home, DeviceDriver.Source {
 
     private static final System.Logger LOG = System.getLogger("dev.headroom.memory");
 
@@ -52,6 +54,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     /** Where requests without further wishes are served from; null if the device has no such memory. */
     private final @Nullable Heap quickHeap;
 
+    private final PoolIds ids;
     private final Ladder ladder;
     private final Waiter waiter;
     private final ReclaimQueue reclaim;
@@ -83,6 +86,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
         this.recordings = new Recordings();
         this.heaps = new HeapSet(session, setting, domain.ledger(), monitor.gauge());
         this.quickHeap = heaps.find(MemoryKind.DEVICE);
+        this.ids = new PoolIds(this, heaps.primary());
         this.waiter = new Waiter(session);
         this.reclaim = new ReclaimQueue(waiter);
         this.leaks = new LeakTracker(
@@ -148,10 +152,11 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     @Override
     public DeviceBuffer allocate(long byteSize) {
         Heap heap = quickHeap;
-        if (heap != null && byteSize > 0 && !uses.isClosed() && !session.isLost()) {
+        if (heap != null && byteSize > 0 && session.isServing()) {
             int name = heap.blocks().hit(byteSize, AllocationRequest.DEFAULT_ALIGNMENT);
             if (name != Tlsf.NONE) {
-                return opened(new EngineBuffer(this, heap, name, byteSize), Optional.empty(), true);
+                EngineBuffer buffer = new EngineBuffer(this, heap, name, byteSize);
+                return isWatched() ? opened(buffer, Optional.empty(), true) : buffer;
             }
         }
         return allocate(AllocationRequest.of(byteSize));
@@ -165,6 +170,24 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     @Override
     public FallbackBuffer allocateWithFallback(AllocationRequest request) {
         return allocateWithFallback(request, new DomainLedger.Claim());
+    }
+
+    @Override
+    public IdAllocator ids() {
+        return ids;
+    }
+
+    @Override
+    public LocalCache localCache() {
+        begin();
+        try {
+            BlockList blocks = heaps.primary().blocks();
+            ThreadCache cache = new ThreadCache(ids, blocks);
+            blocks.remember(cache);
+            return cache;
+        } finally {
+            end();
+        }
     }
 
     @Override
@@ -286,6 +309,7 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
     }
 
     private void closeNow(Duration patience) {
+        session.stopServing();
         uses.closeOnce();
         monitor.stop();
         boolean quiet = uses.awaitFinished(patience) && transfers.awaitRest(patience) && awaitPending(patience);
@@ -478,23 +502,11 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
 
     private DeviceBuffer granted(AllocationRequest request, DomainLedger.Claim claim) {
         Heap heap = heaps.of(request.kind());
-        if (uses.isClosed()) { // a pool whose memory had to be left alone still has room in its blocks
-            throw new BufferClosedException(this + " is closed");
-        }
-        session.requireAlive();
+        requireOpen();
         int name = heap.blocks().hit(request.byteSize(), request.byteAlignment());
         boolean hit = name != Tlsf.NONE;
         if (!hit) {
-            boolean paysFromClaim = heap.accountant().ledger().isOfSameMemory(ledger());
-            try (Visit visit = new Visit(this)) {
-                leaks.collect();
-                name = ladder.climb(heap, request, paysFromClaim ? claim : new DomainLedger.Claim(), visit);
-            } catch (DeviceOutOfMemoryException e) {
-                EVENTS.ranOut(request.kind(), e.figures());
-                throw e;
-            } catch (DriverException e) {
-                throw session.failed("allocating " + ByteSize.format(request.byteSize()), e);
-            }
+            name = climb(heap, request, claim);
         }
         EngineBuffer buffer = new EngineBuffer(this, heap, name, request.byteSize());
         if (request.byteAlignment() > AllocationRequest.DEFAULT_ALIGNMENT) {
@@ -502,6 +514,42 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
         }
         DeviceBuffer opened = opened(buffer, request.tag(), hit);
         return request.zero() ? zeroed(opened) : opened;
+    }
+
+    private int climb(Heap heap, AllocationRequest request, DomainLedger.Claim claim) {
+        boolean paysFromClaim = heap.accountant().ledger().isOfSameMemory(ledger());
+        try (Visit visit = new Visit(this)) {
+            leaks.collect();
+            return ladder.climb(heap, request, paysFromClaim ? claim : new DomainLedger.Claim(), visit);
+        } catch (DeviceOutOfMemoryException e) {
+            EVENTS.ranOut(request.kind(), e.figures());
+            throw e;
+        } catch (DriverException e) {
+            throw session.failed("allocating " + ByteSize.format(request.byteSize()), e);
+        }
+    }
+
+    @Override
+    public int take(Heap heap, AllocationRequest request) {
+        requireOpen();
+        DomainLedger.Claim claim = new DomainLedger.Claim();
+        try {
+            return climb(heap, request, claim);
+        } catch (DeviceOutOfMemoryException e) {
+            throw noted(e, request, claim);
+        }
+    }
+
+    @Override
+    public DeviceBuffer buffer(Heap heap, int name, long byteSize) {
+        return opened(new EngineBuffer(this, heap, name, byteSize), Optional.empty(), true);
+    }
+
+    private void requireOpen() {
+        if (uses.isClosed()) { // a pool whose memory had to be left alone still has room in its blocks
+            throw new BufferClosedException(this + " is closed");
+        }
+        session.requireAlive();
     }
 
     FallbackBuffer allocateWithFallback(AllocationRequest request, DomainLedger.Claim claim) {
@@ -545,7 +593,8 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
         return transfers.pump();
     }
 
-    Recordings recordings() {
+    @Override
+    public Recordings recordings() {
         return recordings;
     }
 
@@ -615,13 +664,13 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
             if (notes != null && notes.traceId() != 0) {
                 recordings.freed(notes.traceId());
             }
-            recycle(extent.heap(), extent.node(), notes == null ? null : notes.pending());
+            recycle(extent.heap(), extent.node(), extent.byteSize(), notes == null ? null : notes.pending());
         }
     }
 
-    private void recycle(Heap heap, int node, Point.@Nullable Pending pending) {
+    private void recycle(Heap heap, int node, long byteSize, Point.@Nullable Pending pending) {
         if (pending == null || finished(pending)) {
-            heap.blocks().free(node);
+            heap.blocks().free(node, byteSize);
         } else {
             reclaim.add(heap.blocks(), node, pending);
         }
@@ -632,7 +681,12 @@ public final class PoolEngine implements GpuMemoryPool, BufferHome, DeviceDriver
         if (trail.traceId() != 0) {
             recordings.freed(trail.traceId());
         }
-        recycle(trail.heap(), trail.node(), trail.pending());
+        recycle(trail.heap(), trail.node(), trail.metadata().sizeBytes(), trail.pending());
+    }
+
+    /** Whether anybody may want to know of a new buffer. Looks at what seldom changes, and writes nothing threads would share. */
+    private boolean isWatched() {
+        return EVENTS.recordsBuffers() || leaks.remembers() || recordings.current() != null;
     }
 
     private DeviceBuffer opened(EngineBuffer buffer, Optional<String> tag, boolean hit) {

@@ -61,7 +61,7 @@ final class Recordings {
     }
 
     /** Forgets a recording that has ended, so that buffers cost again what they cost without one. */
-    private synchronized void drop(TraceRecorder recorder) {
+    synchronized void drop(TraceRecorder recorder) {
         if (recorder.equals(current)) {
             lastId = recorder.lastId();
             current = null;

@@ -1,5 +1,7 @@
 package dev.headroom.memory.engine;
 
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
@@ -58,8 +60,13 @@ public final class Tlsf {
     private static final int BINS_PER_LEVEL = 1 << LEVEL_BITS;
     private static final int LEVELS = 64;
 
-    // A node is two longs: the region above the offset, and the size above the state ...
-    private static final int SPAN_SHIFT = 1;
+    // A node is four longs, which lie in one line of the processor's cache where the array begins at one: the region
+    // above the
+    // offset, the size above the state, and two pairs of links.
+    private static final int NODE_SHIFT = 2;
+    private static final int FIRST_WORD = 2;
+    private static final int PLACE = 0;
+    private static final int SPAN = 1;
     private static final int OFFSET_BITS = 47;
     private static final long OFFSET_MASK = (1L << OFFSET_BITS) - 1;
     private static final int STATE_BITS = 2;
@@ -69,12 +76,22 @@ public final class Tlsf {
     private static final int USED = 2;
     private static final int HOLE = 3;
 
-    // ... and four ints: neighbours in address order, and in the list of its bin (or of holes, or of spare nodes).
-    private static final int LINK_SHIFT = 2;
-    private static final int PREV = 0;
-    private static final int NEXT = 1;
-    private static final int LIST_PREV = 2;
-    private static final int LIST_NEXT = 3;
+    // Links by word and half: neighbours in address order, and in the list of its bin (or of holes, or of spare nodes).
+    private static final int PREV = 4;
+    private static final int NEXT = 5;
+    private static final int LIST_PREV = 6;
+    private static final int LIST_NEXT = 7;
+    private static final long LOWER_HALF = 0xFFFF_FFFFL;
+
+    private static final VarHandle WORDS;
+
+    static {
+        try {
+            WORDS = MethodHandles.lookup().findVarHandle(Tlsf.class, "words", long[].class);
+        } catch (ReflectiveOperationException e) {
+            throw new ExceptionInInitializerError(e);
+        }
+    }
 
     private static final int FIRST_NODES = 256;
     private static final int MAX_NODES = (1 << 29) - 8;
@@ -89,8 +106,7 @@ public final class Tlsf {
     private int holes = NONE;
 
     private int nodeCapacity = FIRST_NODES;
-    private long[] spans = new long[FIRST_NODES << SPAN_SHIFT];
-    private int[] links = new int[FIRST_NODES << LINK_SHIFT];
+    private long[] words = new long[wordsFor(FIRST_NODES)];
     private int spares = NONE;
     /** Nodes ever taken; those from here on are untouched. */
     private int nodeLimit;
@@ -179,8 +195,7 @@ public final class Tlsf {
         System.arraycopy(heads, 0, copy.heads, 0, heads.length);
         copy.holes = holes;
         copy.nodeCapacity = nodeCapacity;
-        copy.spans = spans.clone();
-        copy.links = links.clone();
+        copy.words = words.clone();
         copy.spares = spares;
         copy.nodeLimit = nodeLimit;
         copy.regionSizes = regionSizes.clone();
@@ -240,8 +255,8 @@ public final class Tlsf {
             growRegions();
         }
         int node = newNode((long) region << OFFSET_BITS, byteSize, state);
-        links[(node << LINK_SHIFT) + PREV] = NONE;
-        links[(node << LINK_SHIFT) + NEXT] = NONE;
+        setLink(node, PREV, NONE);
+        setLink(node, NEXT, NONE);
         regionSizes[region] = byteSize;
         regionFirst[region] = node;
         regionHoles[region] = 0;
@@ -377,7 +392,7 @@ public final class Tlsf {
         }
         int bin = binOf(size);
         int node = heads[bin];
-        if (node < 0 || spans[(node << SPAN_SHIFT) + 1] < size << STATE_BITS) {
+        if (node < 0 || words[at(node) + SPAN] < size << STATE_BITS) {
             int above = binAbove(bin);
             if (above < 0) {
                 return allocateFrom(bin, size);
@@ -425,18 +440,18 @@ public final class Tlsf {
 
     /** Takes the lower end of a free range. */
     private int take(int node, int bin, long size) {
-        int at = node << SPAN_SHIFT;
-        long rest = (spans[at + 1] >>> STATE_BITS) - size;
+        int at = at(node);
+        long rest = (words[at + SPAN] >>> STATE_BITS) - size;
         int taken;
         if (rest == 0) {
             taken = node;
             removeFree(node, bin);
             setSize(node, size, USED);
         } else {
-            long place = spans[at];
+            long place = words[at + PLACE];
             taken = newNode(place, size, USED);
-            spans[at] = place + size;
-            spans[at + 1] = rest << STATE_BITS | FREE;
+            words[at + PLACE] = place + size;
+            words[at + SPAN] = rest << STATE_BITS | FREE;
             linkBefore(taken, node);
             moveFree(node, bin, binOf(rest));
         }
@@ -447,7 +462,7 @@ public final class Tlsf {
     /** Takes a part of a free range that leaves some of it free in front, for a large alignment. */
     private int takeInside(int node, int bin, long front, long size) {
         ensureTwoNodes();
-        long place = spans[node << SPAN_SHIFT];
+        long place = words[at(node) + PLACE];
         long back = size(node) - front - size;
         removeFree(node, bin);
         setSize(node, front, FREE);
@@ -502,7 +517,7 @@ public final class Tlsf {
             return mergeDown(node, prev, next, size);
         } else if (next >= 0 && stateOf(next) == FREE) {
             long after = size(next);
-            spans[next << SPAN_SHIFT] -= size;
+            words[at(next) + PLACE] -= size;
             setSize(next, after + size, FREE);
             unlink(node);
             moveFree(next, binOf(after), binOf(after + size));
@@ -562,7 +577,7 @@ public final class Tlsf {
      */
     public long byteSize(int node) {
         requireAllocated(node);
-        return spans[(node << SPAN_SHIFT) + 1] >>> STATE_BITS;
+        return words[at(node) + SPAN] >>> STATE_BITS;
     }
 
     /**
@@ -575,6 +590,26 @@ public final class Tlsf {
     public int region(int node) {
         requireAllocated(node);
         return regionOf(node);
+    }
+
+    // For who owns an allocation, and needs no lock: its place and size stay what they are until it is freed, and a
+    // larger
+    // array is published whole.
+
+    int ownedRegion(int node) {
+        return (int) (ownedWord(node, PLACE) >>> OFFSET_BITS);
+    }
+
+    long ownedOffset(int node) {
+        return ownedWord(node, PLACE) & OFFSET_MASK;
+    }
+
+    long ownedByteSize(int node) {
+        return ownedWord(node, SPAN) >>> STATE_BITS;
+    }
+
+    private long ownedWord(int node, int word) {
+        return ((long[]) WORDS.getAcquire(this))[at(node) + word];
     }
 
     // ---- holes
@@ -718,7 +753,7 @@ public final class Tlsf {
         ensureTwoNodes();
         long front = byteOffset - offsetOf(node);
         long back = size(node) - front - byteSize;
-        long place = spans[node << SPAN_SHIFT] + front;
+        long place = words[at(node) + PLACE] + front;
         detach(node);
         int middle = node;
         if (front > 0) {
@@ -1008,12 +1043,10 @@ public final class Tlsf {
 
     private void insertFree(int node, int bin) {
         int head = heads[bin];
-        int at = node << LINK_SHIFT;
-        links[at + LIST_NEXT] = head;
-        links[at + LIST_PREV] = NONE;
+        words[at(node) + (LIST_PREV >> 1)] = pair(NONE, head);
         heads[bin] = node;
         if (head >= 0) {
-            links[(head << LINK_SHIFT) + LIST_PREV] = node;
+            setLink(head, LIST_PREV, node);
         } else {
             binMaps[bin >>> LEVEL_BITS] |= 1 << (bin & (BINS_PER_LEVEL - 1));
             levelMap |= 1L << (bin >>> LEVEL_BITS);
@@ -1021,14 +1054,13 @@ public final class Tlsf {
     }
 
     private void removeFree(int node, int bin) {
-        int at = node << LINK_SHIFT;
-        int prev = links[at + LIST_PREV];
-        int next = links[at + LIST_NEXT];
+        int prev = link(node, LIST_PREV);
+        int next = link(node, LIST_NEXT);
         if (next >= 0) {
-            links[(next << LINK_SHIFT) + LIST_PREV] = prev;
+            setLink(next, LIST_PREV, prev);
         }
         if (prev >= 0) {
-            links[(prev << LINK_SHIFT) + LIST_NEXT] = next;
+            setLink(prev, LIST_NEXT, next);
         } else {
             heads[bin] = next;
             if (next < 0) {
@@ -1055,10 +1087,10 @@ public final class Tlsf {
             insertFree(node, binOf(size(node)));
             return;
         }
-        links[(node << LINK_SHIFT) + LIST_NEXT] = holes;
-        links[(node << LINK_SHIFT) + LIST_PREV] = NONE;
+        setLink(node, LIST_NEXT, holes);
+        setLink(node, LIST_PREV, NONE);
         if (holes >= 0) {
-            links[(holes << LINK_SHIFT) + LIST_PREV] = node;
+            setLink(holes, LIST_PREV, node);
         }
         holes = node;
         holeCount++;
@@ -1072,10 +1104,10 @@ public final class Tlsf {
         int prev = link(node, LIST_PREV);
         int next = link(node, LIST_NEXT);
         if (next >= 0) {
-            links[(next << LINK_SHIFT) + LIST_PREV] = prev;
+            setLink(next, LIST_PREV, prev);
         }
         if (prev >= 0) {
-            links[(prev << LINK_SHIFT) + LIST_NEXT] = next;
+            setLink(prev, LIST_NEXT, next);
         } else {
             holes = next;
         }
@@ -1085,27 +1117,46 @@ public final class Tlsf {
     // ---- nodes
 
     private long offsetOf(int node) {
-        return spans[node << SPAN_SHIFT] & OFFSET_MASK;
+        return words[at(node) + PLACE] & OFFSET_MASK;
     }
 
     private int regionOf(int node) {
-        return (int) (spans[node << SPAN_SHIFT] >>> OFFSET_BITS);
+        return (int) (words[at(node) + PLACE] >>> OFFSET_BITS);
     }
 
     private long size(int node) {
-        return spans[(node << SPAN_SHIFT) + 1] >>> STATE_BITS;
+        return words[at(node) + SPAN] >>> STATE_BITS;
     }
 
     private int stateOf(int node) {
-        return (int) spans[(node << SPAN_SHIFT) + 1] & STATE_MASK;
+        return (int) words[at(node) + SPAN] & STATE_MASK;
     }
 
     private void setSize(int node, long size, int state) {
-        spans[(node << SPAN_SHIFT) + 1] = size << STATE_BITS | state;
+        words[at(node) + SPAN] = size << STATE_BITS | state;
+    }
+
+    private static int at(int node) {
+        return (node << NODE_SHIFT) + FIRST_WORD;
+    }
+
+    private static int wordsFor(int nodes) {
+        return at(nodes);
     }
 
     private int link(int node, int which) {
-        return links[(node << LINK_SHIFT) + which];
+        long pair = words[at(node) + (which >> 1)];
+        return (int) ((which & 1) == 0 ? pair >>> Integer.SIZE : pair);
+    }
+
+    private void setLink(int node, int which, int value) {
+        int at = at(node) + (which >> 1);
+        long pair = words[at];
+        words[at] = (which & 1) == 0 ? pair(value, (int) pair) : pair((int) (pair >>> Integer.SIZE), value);
+    }
+
+    private static long pair(int upper, int lower) {
+        return ((long) upper << Integer.SIZE) | (lower & LOWER_HALF);
     }
 
     private static long alignUp(long value, long alignment) {
@@ -1114,12 +1165,11 @@ public final class Tlsf {
 
     /** Puts a new node before another in address order. */
     private void linkBefore(int node, int next) {
-        int prev = links[(next << LINK_SHIFT) + PREV];
-        links[(node << LINK_SHIFT) + PREV] = prev;
-        links[(node << LINK_SHIFT) + NEXT] = next;
-        links[(next << LINK_SHIFT) + PREV] = node;
+        int prev = link(next, PREV);
+        words[at(node) + (PREV >> 1)] = pair(prev, next);
+        setLink(next, PREV, node);
         if (prev >= 0) {
-            links[(prev << LINK_SHIFT) + NEXT] = node;
+            setLink(prev, NEXT, node);
         } else {
             regionFirst[regionOf(node)] = node;
         }
@@ -1127,32 +1177,32 @@ public final class Tlsf {
 
     private void linkAfter(int node, int prev) {
         int next = link(prev, NEXT);
-        links[(node << LINK_SHIFT) + PREV] = prev;
-        links[(node << LINK_SHIFT) + NEXT] = next;
-        links[(prev << LINK_SHIFT) + NEXT] = node;
+        setLink(node, PREV, prev);
+        setLink(node, NEXT, next);
+        setLink(prev, NEXT, node);
         if (next >= 0) {
-            links[(next << LINK_SHIFT) + PREV] = node;
+            setLink(next, PREV, node);
         }
     }
 
     /** Takes a node out of the address order and releases it. */
     private void unlink(int node) {
-        int prev = links[(node << LINK_SHIFT) + PREV];
-        int next = links[(node << LINK_SHIFT) + NEXT];
+        int prev = link(node, PREV);
+        int next = link(node, NEXT);
         if (prev >= 0) {
-            links[(prev << LINK_SHIFT) + NEXT] = next;
+            setLink(prev, NEXT, next);
         } else {
             regionFirst[regionOf(node)] = next;
         }
         if (next >= 0) {
-            links[(next << LINK_SHIFT) + PREV] = prev;
+            setLink(next, PREV, prev);
         }
         releaseNode(node);
     }
 
     private void releaseNode(int node) {
-        spans[(node << SPAN_SHIFT) + 1] = SPARE;
-        links[(node << LINK_SHIFT) + LIST_NEXT] = spares;
+        words[at(node) + SPAN] = SPARE;
+        setLink(node, LIST_NEXT, spares);
         spares = node;
     }
 
@@ -1163,15 +1213,15 @@ public final class Tlsf {
     private int newNode(long place, long size, int state) {
         int node = spares;
         if (node >= 0) {
-            spares = links[(node << LINK_SHIFT) + LIST_NEXT];
+            spares = link(node, LIST_NEXT);
         } else {
             if (nodeLimit == nodeCapacity) {
                 growNodes();
             }
             node = nodeLimit++;
         }
-        spans[node << SPAN_SHIFT] = place;
-        spans[(node << SPAN_SHIFT) + 1] = size << STATE_BITS | state;
+        words[at(node) + PLACE] = place;
+        words[at(node) + SPAN] = size << STATE_BITS | state;
         return node;
     }
 
@@ -1187,10 +1237,7 @@ public final class Tlsf {
             throw new IllegalStateException("more than " + MAX_NODES + " ranges");
         }
         int wanted = Math.min(nodeCapacity * 2, MAX_NODES);
-        long[] newSpans = Arrays.copyOf(spans, wanted << SPAN_SHIFT);
-        int[] newLinks = Arrays.copyOf(links, wanted << LINK_SHIFT);
-        spans = newSpans;
-        links = newLinks;
+        WORDS.setRelease(this, Arrays.copyOf(words, wordsFor(wanted)));
         nodeCapacity = wanted;
     }
 
@@ -1206,7 +1253,7 @@ public final class Tlsf {
     // ---- checks
 
     private void requireAllocated(int node) {
-        if (node < 0 || node >= nodeLimit || ((int) spans[(node << SPAN_SHIFT) + 1] & STATE_MASK) != USED) {
+        if (node < 0 || node >= nodeLimit || ((int) words[at(node) + SPAN] & STATE_MASK) != USED) {
             throw new IllegalArgumentException("node " + node + " is not an allocation in use");
         }
     }

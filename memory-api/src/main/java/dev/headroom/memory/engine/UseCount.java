@@ -28,8 +28,11 @@ class UseCount {
     private static final int EXCLUSIVE = 2;
 
     private static final int ONE_USE = 4;
+    /** Closed, and the owner's use has ended as all others have. */
+    private static final int FINISHED = CLOSED - ONE_USE;
 
-    private volatile int state = ONE_USE;
+    /** Uses beside the owner's, and the bits above. Open is 0, so that a new buffer needs no volatile write. */
+    private volatile int state;
 
     /** Begins a use. False if it is closed or held exclusively. */
     final boolean acquire() {
@@ -45,7 +48,7 @@ class UseCount {
 
     /** Ends a use. True if it was closed meanwhile and this was the last use. */
     final boolean release() {
-        return (int) STATE.getAndAdd(this, -ONE_USE) - ONE_USE == CLOSED;
+        return (int) STATE.getAndAdd(this, -ONE_USE) - ONE_USE == FINISHED;
     }
 
     /** Closes. True if this call closed it and no use is left; false also when it was closed before. */
@@ -54,7 +57,7 @@ class UseCount {
         while ((now & CLOSED) == 0) {
             int next = (now | CLOSED) - ONE_USE;
             if (STATE.compareAndSet(this, now, next)) {
-                return next == CLOSED;
+                return next == FINISHED;
             }
             now = state;
         }
@@ -63,7 +66,7 @@ class UseCount {
 
     /** Shuts everybody else out, if nobody is in. */
     final boolean acquireExclusively() {
-        return STATE.compareAndSet(this, ONE_USE, ONE_USE + ONE_USE | EXCLUSIVE);
+        return STATE.compareAndSet(this, 0, ONE_USE | EXCLUSIVE);
     }
 
     /** Ends an exclusive use. True if it was closed meanwhile. */
@@ -74,7 +77,7 @@ class UseCount {
             now = state;
             next = (now & ~EXCLUSIVE) - ONE_USE;
         } while (!STATE.compareAndSet(this, now, next));
-        return next == CLOSED;
+        return next == FINISHED;
     }
 
     final boolean isClosed() {
@@ -83,7 +86,7 @@ class UseCount {
 
     /** Whether it is closed and no use is left. */
     final boolean isFinished() {
-        return state == CLOSED;
+        return state == FINISHED;
     }
 
     /** Waits until it is closed and no use is left. An interrupt does not end the wait and stays set. False if one still is. */

@@ -329,9 +329,9 @@ class TlsfTest {
 
     @Test
     void validateSeesDamagedRanges() throws ReflectiveOperationException {
-        Field field = Tlsf.class.getDeclaredField("spans");
+        Field field = Tlsf.class.getDeclaredField("words");
         field.setAccessible(true);
-        for (int word = 0; word < 6; word++) {
+        for (int word : new int[] {2, 3, 6, 7, 10, 11}) { // place and size of three nodes
             Tlsf tlsf = new Tlsf();
             tlsf.addRegion(MIB);
             tlsf.allocate(1, 1);
