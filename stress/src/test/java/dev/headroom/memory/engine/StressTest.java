@@ -29,6 +29,8 @@ class StressTest {
             "TurnsStress.CloseClose",
             "PointStress.AskAsk",
             "PlaceTableStress.PassOn",
+            "IdStress.IssueIssue",
+            "CoreStress.LookGrow",
             "PoolStress.ChangeChange");
 
     private static final Pattern RESULTS = Pattern.compile(
