@@ -108,6 +108,16 @@ class ExamplesTest {
     }
 
     @Test
+    void serveSequences() {
+        assertThat(printed(() -> ServeSequences.main(new String[0])))
+                .containsExactly(
+                        "at token 160 third is put off, which frees 10",
+                        "at token 256 second is put off, which frees 16",
+                        "first is done, in 19 blocks",
+                        "1 slab of blocks, 0 in use; 320 KiB of activations in 1024 KiB");
+    }
+
+    @Test
     void everyExampleIsRunHereAndListedInTheReadme() throws IOException {
         String tests = Files.readString(Path.of(System.getProperty("headroom.root", ".."))
                 .resolve("examples/src/test/java/dev/headroom/examples/ExamplesTest.java"));

@@ -10,9 +10,15 @@ final class BufferSlice implements MemoryBuffer {
     private final MemoryBuffer parent;
     private final long start;
     private final long byteSize;
+    private final Runnable guard;
 
     /** Checks the range against the parent. */
     BufferSlice(MemoryBuffer parent, long start, long byteSize) {
+        this(parent, start, byteSize, () -> {});
+    }
+
+    /** A part that may end before its parent does: the guard is run before each use, and throws then. */
+    BufferSlice(MemoryBuffer parent, long start, long byteSize, Runnable guard) {
         if (byteSize <= 0) {
             throw new IllegalArgumentException("byteSize is " + byteSize + ": must be above 0");
         }
@@ -20,6 +26,7 @@ final class BufferSlice implements MemoryBuffer {
         this.parent = parent;
         this.start = start;
         this.byteSize = byteSize;
+        this.guard = guard;
     }
 
     @Override
@@ -74,7 +81,7 @@ final class BufferSlice implements MemoryBuffer {
 
     @Override
     public MemoryBuffer slice(long byteOffset, long size) {
-        return new BufferSlice(parent, within(byteOffset, size), size);
+        return new BufferSlice(parent, within(byteOffset, size), size, guard);
     }
 
     @Override
@@ -88,6 +95,7 @@ final class BufferSlice implements MemoryBuffer {
     }
 
     private long within(long byteOffset, long size) {
+        guard.run();
         return start + Objects.checkFromIndexSize(byteOffset, size, byteSize);
     }
 }

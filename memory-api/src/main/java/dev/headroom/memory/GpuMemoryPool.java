@@ -104,6 +104,49 @@ public interface GpuMemoryPool extends AutoCloseable {
     }
 
     /**
+     * Opens a pool of blocks of one size on top of this one, with as many blocks as the device could hold, at most
+     * {@link FixedBlockPool#MAX_BLOCKS}.
+     *
+     * @param block         what a block should be like: its size, a multiple of its alignment; its alignment; the kind of memory;
+     *                      the tag of the slabs
+     * @param blocksPerSlab how many blocks are taken from this pool at once: a power of two from 32 to
+     *                      {@link FixedBlockPool#MAX_BLOCKS_PER_SLAB}
+     * @return the pool of blocks, without a slab yet; to be closed by the caller
+     * @throws DriverFailedException if the driver does not say how large the device is
+     */
+    default FixedBlockPool fixedBlocks(AllocationRequest block, int blocksPerSlab) {
+        long most = Math.min(totalMemory() / block.byteSize(), FixedBlockPool.MAX_BLOCKS);
+        long slabs = Math.max(1, most / Math.max(1, blocksPerSlab));
+        return fixedBlocks(block, blocksPerSlab, (int) slabs * blocksPerSlab);
+    }
+
+    /**
+     * Opens a pool of blocks of one size on top of this one.
+     *
+     * @param block         what a block should be like: its size, a multiple of its alignment; its alignment; the kind of memory;
+     *                      the tag of the slabs
+     * @param blocksPerSlab how many blocks are taken from this pool at once: a power of two from 32 to
+     *                      {@link FixedBlockPool#MAX_BLOCKS_PER_SLAB}
+     * @param maxBlocks     how many blocks there may be, at most {@link FixedBlockPool#MAX_BLOCKS}: a multiple of
+     *                      {@code blocksPerSlab}. Each takes up a quarter of a byte of the Java heap
+     * @return the pool of blocks, without a slab yet; to be closed by the caller
+     */
+    default FixedBlockPool fixedBlocks(AllocationRequest block, int blocksPerSlab, int maxBlocks) {
+        return new FixedBlockPool(this, block, blocksPerSlab, maxBlocks);
+    }
+
+    /**
+     * Opens a stack on top of this pool, for buffers that are freed in the reverse order of their allocation. It belongs to the
+     * calling thread.
+     *
+     * @param chunk what is taken from this pool at once: a size, the largest alignment on the stack, the kind of memory, and a tag
+     * @return the stack, without a chunk yet; to be closed by the caller
+     */
+    default BufferStack stack(AllocationRequest chunk) {
+        return new BufferStack(this, chunk);
+    }
+
+    /**
      * A snapshot of the pool's counters: blocks from the driver against bytes in buffers. Cheap.
      *
      * @return the counters

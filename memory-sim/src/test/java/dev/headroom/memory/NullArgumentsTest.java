@@ -52,6 +52,8 @@ class NullArgumentsTest {
     private final Reservation reservation = memory.reserve(Map.of(device, MIB));
     private final DeviceBuffer buffer = pool.allocate(64);
     private final FallbackBuffer fallback = pool.allocateWithFallback(64);
+    private final FixedBlockPool blocks = pool.fixedBlocks(AllocationRequest.of(256), 32);
+    private final BufferStack stack = pool.stack(AllocationRequest.of(256));
     private final QueueFence fence = buffer.usedOn(cuda.device(0).newQueue());
     private final List<Object> samples = new ArrayList<>(List.of(
             memory,
@@ -61,6 +63,8 @@ class NullArgumentsTest {
             reservation,
             fallback,
             buffer,
+            blocks,
+            stack,
             fallback.slice(0, 32),
             fence,
             cuda.device(0).newQueue(),
@@ -132,6 +136,8 @@ class NullArgumentsTest {
     void closeAll() {
         fallback.close();
         buffer.close();
+        blocks.close();
+        stack.close();
         reservation.close();
         memory.close();
         cuda.requireNoViolations();

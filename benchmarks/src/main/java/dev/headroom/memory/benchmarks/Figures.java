@@ -3,6 +3,7 @@ package dev.headroom.memory.benchmarks;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -14,7 +15,7 @@ import java.util.regex.Pattern;
 /**
  * What a run measured, by name: {@code hot/PEER/BYTES/THREADS} and {@code mixed/PEER/THREADS} in ns per pair, {@code
  * trace/PEER/KIND} in ns per operation, {@code virtual/PEER} in ns per pair and carrier, {@code garbage/PEER/BYTES} in bytes per
- * pair, {@code memory/POLICY/KIND} as a multiple of the live bytes that move. Not thread-safe.
+ * pair, {@code memory/POLICY/KIND} as a multiple of the live bytes that move; what {@link LoadRate} adds. Not thread-safe.
  */
 final class Figures {
 
@@ -34,6 +35,14 @@ final class Figures {
     /** Adds a figure. */
     void put(String name, double value, double spread) {
         all.put(name, new Figure(value, spread));
+    }
+
+    /** Adds the median of one or more measurements, with its spread. */
+    void putMedian(String name, List<Double> measurements) {
+        List<Double> sorted = measurements.stream().sorted().toList();
+        double median = sorted.get(sorted.size() / 2);
+        double span = sorted.get(sorted.size() * 3 / 4) - sorted.get(sorted.size() / 4);
+        put(name, median, span / 2 / median);
     }
 
     /** A figure's value, if it was measured. */

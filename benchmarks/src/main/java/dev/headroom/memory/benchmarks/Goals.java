@@ -27,7 +27,6 @@ final class Goals {
             "H1: there is no API by ids, and no cache that one thread owns, to be measured",
             "T1, the core alone: the engine is measured as a whole",
             "F3: is held by tests of the engine",
-            "L1, L2: scripts/load-rate measures loading",
             "L3: needs an NVIDIA GPU",
             "W1: single calls are not timed");
 
@@ -65,6 +64,7 @@ final class Goals {
         goals.mixed();
         goals.traces();
         goals.memory();
+        goals.loading();
         goals.most("G1", "bytes of garbage per pair, worst size", goals.garbage(), 48);
         return List.copyOf(goals.all);
     }
@@ -150,6 +150,18 @@ final class Goals {
                     ? OptionalDouble.empty()
                     : OptionalDouble.of((ours.getAsDouble() - 1) / (theirs.getAsDouble() - 1));
             most("F2", kind.label() + ", waste to that of expandable segments", waste, 0.6);
+        }
+    }
+
+    private void loading() {
+        for (String backend : List.of("host", "opencl")) {
+            String id = backend.equals("host") ? "L1" : "L2";
+            for (int threads = 1; threads <= 2; threads++) {
+                String ours = "load/" + backend + "/" + threads;
+                String what = backend + ", " + threads + " thread(s), rate to that of C's memcpy";
+                least(id, what, ratio(ours, "memcpy/" + threads), 0.9);
+                least(id, what + ", file mapped anew for both", ratio(ours, "memcpy-file/" + threads), 0.9);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 package dev.headroom.memory.benchmarks;
 
+import java.io.IOException;
 import java.io.PrintStream;
-import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
 import java.util.function.DoubleUnaryOperator;
@@ -35,25 +35,28 @@ final class Suite {
     /** How much is measured. */
     enum Size {
         /** Fewer sizes and shorter runs. */
-        QUICK(7, 5, 100, List.of(256L, 65536L, 16777216L), List.of(256L, 1048576L)),
+        QUICK(7, 5, 100, 9, List.of(256L, 65536L, 16777216L), List.of(256L, 1048576L)),
         /** All of it. */
         FULL(
                 5,
                 9,
                 200,
+                25,
                 List.of(256L, 4096L, 65536L, 1048576L, 16777216L),
                 List.of(256L, 4096L, 65536L, 1048576L, 16777216L));
 
         private final int warmups;
         private final int iterations;
         private final long millis;
+        private final int loads;
         private final List<Long> sizes;
         private final List<Long> sharedSizes;
 
-        Size(int warmups, int iterations, long millis, List<Long> sizes, List<Long> sharedSizes) {
+        Size(int warmups, int iterations, long millis, int loads, List<Long> sizes, List<Long> sharedSizes) {
             this.warmups = warmups;
             this.iterations = iterations;
             this.millis = millis;
+            this.loads = loads;
             this.sizes = sizes;
             this.sharedSizes = sharedSizes;
         }
@@ -69,7 +72,7 @@ final class Suite {
     }
 
     /** Runs everything. */
-    Figures run() throws RunnerException {
+    Figures run() throws RunnerException, IOException {
         hot(1, Peers.ALL, size.sizes);
         hot(2, List.of(Peers.HEADROOM, Peers.VMA_SPIN, Peers.POW2), size.sharedSizes);
         hot(
@@ -84,6 +87,8 @@ final class Suite {
         traces();
         progress.println("memory ...");
         TraceMemory.measure(figures);
+        progress.println("loading ...");
+        LoadRate.measure(size.loads, figures, progress);
         return figures;
     }
 
@@ -155,18 +160,15 @@ final class Suite {
     }
 
     private void put(String name, RunResult run, DoubleUnaryOperator nanos) {
-        double[] scores = run.getBenchmarkResults().stream()
+        List<Double> scores = run.getBenchmarkResults().stream()
                 .flatMap(fork -> fork.getIterationResults().stream())
-                .mapToDouble(iteration ->
+                .map(iteration ->
                         nanos.applyAsDouble(iteration.getPrimaryResult().getScore()))
-                .sorted()
-                .toArray();
-        if (scores.length > 0) {
-            double median = scores[scores.length / 2];
-            double span = scores[scores.length * 3 / 4] - scores[scores.length / 4];
-            figures.put(name, median, span / 2 / median);
+                .toList();
+        if (scores.isEmpty()) {
+            progress.println(name + " did not run");
         } else {
-            progress.println(name + " did not run: " + Arrays.toString(scores));
+            figures.putMedian(name, scores);
         }
     }
 }

@@ -92,6 +92,12 @@ final class LoadCommand implements Callable<Integer> {
     @Option(names = "--no-fallback", description = "Load all of it onto devices, or nothing.")
     private boolean noFallback;
 
+    @Option(
+            names = "--threads",
+            paramLabel = "N",
+            description = "Copy with so many threads, 1 to 64; 2 unless set, or 1 on a machine with one processor.")
+    private int threads = Math.min(2, Runtime.getRuntime().availableProcessors());
+
     @Option(names = "--verify", description = "Read every byte back and compare it with the file.")
     private boolean verify;
 
@@ -133,6 +139,10 @@ final class LoadCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         common.apply();
+        if (threads < 1 || threads > ModelLoader.MAX_THREADS) {
+            throw new ParameterException(
+                    spec.commandLine(), "--threads is " + threads + ": must be from 1 to " + ModelLoader.MAX_THREADS);
+        }
         try (GpuMemory memory = context.memory().get().config(config()).open()) {
             // A backend there is not is noticed before a model is made.
             Selection ignored = Choices.explain(memory, 1, backend, spec);
@@ -284,6 +294,7 @@ final class LoadCommand implements Callable<Integer> {
             ModelLoader.Builder loader = ModelLoader.builder(memory.pool(device))
                     .fallback(!noFallback)
                     .verify(verify || source.demo)
+                    .threads(threads)
                     .progress((stage, done, total, _) -> progress.show(label(stage), done, total));
             if (split.isEmpty()) {
                 return loader.build().load(file);

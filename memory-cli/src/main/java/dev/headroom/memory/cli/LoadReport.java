@@ -115,6 +115,7 @@ record LoadReport(
         json.writeNumberProperty("bytes", load.bytes());
         json.writeNumberProperty("seconds", seconds());
         json.writeNumberProperty("bytesPerSecond", Math.round(load.bytesPerSecond()));
+        json.writeNumberProperty("threads", load.threads());
         json.writeNumberProperty("fallbackBuffers", onHost().tensors());
         json.writeNumberProperty("fallbackBytes", onHost().bytes());
         json.writeNumberProperty("unplannedFallbacks", load.fallbackBuffers());

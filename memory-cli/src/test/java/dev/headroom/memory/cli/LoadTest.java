@@ -123,6 +123,24 @@ class LoadTest {
                 .containsEntry("activeBuffers", (long) TENSORS);
     }
 
+    @ParameterizedTest
+    @ValueSource(ints = {1, 3, 64})
+    void asManyThreadsAsAskedFor(int threads) {
+        CommandRun run = CommandRun.of(
+                machine(cards(256 * MIB), host()),
+                "load",
+                model,
+                "--threads",
+                String.valueOf(threads),
+                "--verify",
+                "--json");
+        assertThat(run.code()).as(run.err()).isZero();
+        assertThat(run.json())
+                .containsEntry("threads", (long) threads)
+                .containsEntry("bytes", BYTES)
+                .containsEntry("verified", true);
+    }
+
     @Test
     void theReportIsOfThePoolWithTheModelInIt() throws IOException {
         Path file = folder.resolve("report.json");
@@ -381,6 +399,9 @@ class LoadTest {
         "load a.gguf --demo, mutually exclusive",
         "load a.gguf --limit 0, above 0",
         "load a.gguf --limit lots, is not a size",
+        "load a.gguf --threads 0, must be from 1 to 64",
+        "load a.gguf --threads 65, must be from 1 to 64",
+        "load --demo --threads two, --threads",
         "load a.gguf --backend metal, valid names",
         "load --demo --backend metal, valid names"
     })

@@ -21,6 +21,8 @@ interface LinuxMemory {
     int MAP_NORESERVE = 0x4000;
     /** Drops the contents of pages; the next touch finds zeros in new ones. */
     int MADV_DONTNEED = 4;
+    /** Backs memory with large pages where it can, and goes on with small ones where it cannot. */
+    int MADV_HUGEPAGE = 14;
 
     /** The resource is there, but not now: a limit on locked memory. */
     int EAGAIN = 11;

@@ -114,7 +114,7 @@ final class ScriptedMemory implements LinuxMemory {
     @Override
     public int advise(long address, long byteSize, int advice) {
         int error = record("advise " + range(address, byteSize) + " " + advice);
-        if (error == 0) {
+        if (error == 0 && advice == MADV_DONTNEED) {
             dropped.addAll(pages(address, byteSize));
         }
         return error;

@@ -12,9 +12,16 @@ import java.time.Duration;
  * @param fallbackBuffers how many tensors host memory stands in for, because the device was full
  * @param fallbackBytes the bytes of these
  * @param verified whether all bytes were read back and compared with the file
+ * @param threads how many threads were to copy, the calling one included
  */
 public record LoadStats(
-        int tensors, long bytes, Duration elapsed, int fallbackBuffers, long fallbackBytes, boolean verified) {
+        int tensors,
+        long bytes,
+        Duration elapsed,
+        int fallbackBuffers,
+        long fallbackBytes,
+        boolean verified,
+        int threads) {
 
     /**
      * How fast the bytes arrived.

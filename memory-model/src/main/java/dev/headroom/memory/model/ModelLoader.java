@@ -25,7 +25,7 @@ import java.util.function.BooleanSupplier;
  *
  * <p>All buffers are allocated before the first byte is copied, in the order of the file: if the device fills up, it is the
  * tail of the model that falls back to the host, and if that is not allowed, nothing has been copied in vain. Then the mapped
- * file is copied in pieces of {@value #CHUNK_BYTES} bytes.
+ * file is copied in pieces of no more than {@value #CHUNK_BYTES} bytes.
  *
  * <p><b>All or nothing.</b> Whatever ends a load early, all its buffers have been closed and no thread of it runs when
  * {@link #load} throws. A file that changes meanwhile is noticed, before and after, and also when it is cut short under
@@ -35,14 +35,16 @@ import java.util.function.BooleanSupplier;
  */
 public final class ModelLoader {
 
-    /** How much is copied between two looks at the progress, the interrupt flag and the file. */
-    public static final long CHUNK_BYTES = 16L << 20;
+    /** The most that is copied between two looks at the progress, the interrupt flag and the file. */
+    public static final long CHUNK_BYTES = 32L << 20;
+
+    /** The most threads a loader takes. */
+    public static final int MAX_THREADS = 64;
 
     /** Several pieces, so that a device with copy engines is never idle; the pool's staging ring bounds it further. */
-    private static final long MAX_BYTES_UNDER_WAY = 8 * CHUNK_BYTES;
+    private static final long MAX_BYTES_UNDER_WAY = 4 * CHUNK_BYTES;
 
     private static final long VERIFY_CHUNK_BYTES = 4L << 20;
-    private static final int MAX_THREADS = 64;
 
     private final GpuMemoryPool pool;
     private final TensorPools pools;
@@ -117,7 +119,9 @@ public final class ModelLoader {
         ChunkLoop.requireWanted(cancelled);
         file.verifyUnchanged();
         try (OpenShards shards = OpenShards.open(file)) {
-            List<TensorChunk> chunks = TensorChunk.cut(file.tensors(), CHUNK_BYTES);
+            // Large, because OpenCL maps each piece anew; smaller with several threads, so that none is left alone for
+            // long.
+            List<TensorChunk> chunks = TensorChunk.cut(file.tensors(), threads == 1 ? CHUNK_BYTES : CHUNK_BYTES / 4);
             long start = System.nanoTime();
             allocate(file, buffers);
             loop(file, chunks, LoadProgress.Stage.COPY)
@@ -158,7 +162,8 @@ public final class ModelLoader {
                 fallbackBytes += buffer.byteSize();
             }
         }
-        return new LoadStats(buffers.size(), file.tensorBytes(), elapsed, fallbackBuffers, fallbackBytes, verifying);
+        return new LoadStats(
+                buffers.size(), file.tensorBytes(), elapsed, fallbackBuffers, fallbackBytes, verifying, threads);
     }
 
     /** Java closes a channel under a thread that is interrupted, and other threads that read it see it closed. */
@@ -240,9 +245,10 @@ public final class ModelLoader {
         }
 
         /**
-         * Sets how many threads copy, the calling one included.
+         * Sets how many threads copy, the calling one included. Two come closer to what the machine's memory gives than one;
+         * where the host has to copy into staging memory for a fast device, three or four may be needed to keep it busy.
          *
-         * @param count 1 to 64; 1 unless set
+         * @param count 1 to {@value #MAX_THREADS}; 1 unless set
          * @return this builder
          * @throws IllegalArgumentException if the count is out of range
          */

@@ -12,12 +12,23 @@ import java.util.List;
  */
 record TensorChunk(GgufTensor tensor, long offset, long byteSize) {
 
-    /** Cuts all tensors, in the order of the file. */
+    private static final long PAGE_BYTES = 4096;
+
+    /**
+     * Cuts all tensors, in the order of the file, each into pieces as equal as whole pages allow: the JVM's copy routine is half
+     * as fast again for pieces of some mebibytes as for the small rests that equal cuts leave none of.
+     *
+     * @param tensors the tensors
+     * @param chunkBytes the most a piece has, a multiple of 4096
+     */
     static List<TensorChunk> cut(List<GgufTensor> tensors, long chunkBytes) {
         List<TensorChunk> chunks = new ArrayList<>();
         for (GgufTensor tensor : tensors) {
-            for (long offset = 0; offset < tensor.byteSize(); offset += chunkBytes) {
-                chunks.add(new TensorChunk(tensor, offset, Math.min(chunkBytes, tensor.byteSize() - offset)));
+            long size = tensor.byteSize();
+            long count = Math.ceilDiv(size, chunkBytes);
+            long piece = count == 0 ? chunkBytes : Math.ceilDiv(Math.ceilDiv(size, count), PAGE_BYTES) * PAGE_BYTES;
+            for (long offset = 0; offset < size; offset += piece) {
+                chunks.add(new TensorChunk(tensor, offset, Math.min(piece, size - offset)));
             }
         }
         return chunks;

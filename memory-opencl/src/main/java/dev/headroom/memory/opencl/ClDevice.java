@@ -106,6 +106,11 @@ record ClDevice(
         return device.unifiedMemory();
     }
 
+    /** Whether the device is the host's own processor, so that its memory is plain memory of this process. */
+    boolean isHostProcessor() {
+        return device.deviceClass() == DeviceClass.CPU;
+    }
+
     /** The largest single buffer. */
     long largestBytes() {
         return Math.min(device.maxAllocationBytes().orElse(Long.MAX_VALUE), Math.max(totalBytes, 1));

@@ -47,7 +47,7 @@ class HotPairTest {
         allocated = threads.getCurrentThreadAllocatedBytes() - allocated;
         assertThat(ledger().totalCalls()).isEqualTo(calls);
         assertThat(pool.stats().poolHits()).isEqualTo(before.poolHits() + PAIRS);
-        assertThat(allocated / PAIRS).as("bytes on the Java heap per pair").isLessThanOrEqualTo(48);
+        assertThat(allocated / PAIRS).as("bytes on the Java heap per pair").isLessThanOrEqualTo(40);
     }
 
     /** Sizes above what is kept at hand go the longer way through the book, which makes no garbage either. */
@@ -59,7 +59,7 @@ class HotPairTest {
         long allocated = threads.getCurrentThreadAllocatedBytes();
         pairs(large, PAIRS);
         allocated = threads.getCurrentThreadAllocatedBytes() - allocated;
-        assertThat(allocated / PAIRS).isLessThanOrEqualTo(48);
+        assertThat(allocated / PAIRS).isLessThanOrEqualTo(40);
     }
 
     @Test
