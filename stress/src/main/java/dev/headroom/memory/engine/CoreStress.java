@@ -12,8 +12,11 @@ import org.openjdk.jcstress.infra.results.JJJ_Result;
 final class CoreStress {
 
     private static final int SIZE = 1024;
-    /** More than the core has nodes for at first. */
-    private static final int OTHERS = 600;
+    /** A few less than the core has nodes for at first, and a few more. */
+    private static final int BEFORE = 240;
+
+    private static final int OTHERS = 40;
+    private static final int LOOKS = 20;
 
     private CoreStress() {}
 
@@ -32,10 +35,19 @@ final class CoreStress {
             above = tlsf.allocate(SIZE, 1);
         }
 
+        /** Takes as many pieces. */
+        final void take(int pieces) {
+            for (int i = 0; i < pieces; i++) {
+                int ignored = tlsf.allocate(256, 1);
+            }
+        }
+
         final void look(JJJ_Result r) {
-            r.r1 = tlsf.ownedRegion(own);
-            r.r2 = tlsf.ownedOffset(own);
-            r.r3 = tlsf.ownedByteSize(own);
+            for (int look = 0; look < LOOKS && (look == 0 || (r.r2 == SIZE && r.r3 == SIZE)); look++) {
+                r.r1 = tlsf.ownedRegion(own);
+                r.r2 = tlsf.ownedOffset(own);
+                r.r3 = tlsf.ownedByteSize(own);
+            }
         }
     }
 
@@ -44,6 +56,10 @@ final class CoreStress {
     @Outcome(id = "0, 1024, 1024", expect = ACCEPTABLE, desc = "where it was")
     @State
     public static class LookGrow extends Trial {
+        public LookGrow() {
+            take(BEFORE);
+        }
+
         @Actor
         public void owner(JJJ_Result r) {
             look(r);
@@ -51,9 +67,7 @@ final class CoreStress {
 
         @Actor
         public void other(JJJ_Result r) {
-            for (int i = 0; i < OTHERS; i++) {
-                int ignored = tlsf.allocate(256, 1);
-            }
+            take(OTHERS);
         }
     }
 

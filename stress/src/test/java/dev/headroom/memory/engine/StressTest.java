@@ -31,7 +31,8 @@ class StressTest {
             "PlaceTableStress.PassOn",
             "IdStress.IssueIssue",
             "CoreStress.LookGrow",
-            "PoolStress.ChangeChange");
+            "PoolStress.ChangeChange",
+            "BlockBitsStress.FreeFree");
 
     private static final Pattern RESULTS = Pattern.compile(
             "Results: (\\d+) planned; (\\d+) passed, (\\d+) failed, (\\d+) soft errs, (\\d+) hard errs");
