@@ -29,12 +29,14 @@ import dev.headroom.memory.model.placement.SplitMode;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.nio.channels.ClosedByInterruptException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.Callable;
+import java.util.function.Function;
 import java.util.stream.Stream;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
@@ -108,6 +110,15 @@ final class LoadCommand implements Callable<Integer> {
                             + "- prints it.")
     private Optional<ReportTarget> reportTarget = Optional.empty();
 
+    @Option(
+            names = "--record",
+            paramLabel = "FILE",
+            converter = LoadRecording.Converter.class,
+            description =
+                    "Write what the load allocates and frees to this file, for `headroom replay`; where several pools hold a "
+                            + "part of the model, what the others do goes to FILE.DEVICE, such as FILE.cuda-1.")
+    private Optional<Path> recordTarget = Optional.empty();
+
     @Option(names = "--json", description = "Print JSON.")
     private boolean json;
 
@@ -161,6 +172,12 @@ final class LoadCommand implements Callable<Integer> {
         if (reportTarget.isPresent() && reportTarget.get().isSameFileAs(path)) {
             throw new ParameterException(spec.commandLine(), "--report would overwrite the model");
         }
+        if (recordTarget.isPresent() && isSameFile(recordTarget.get(), path)) {
+            throw new ParameterException(spec.commandLine(), "--record would overwrite the model");
+        }
+        if (recordTarget.isPresent() && recordTarget.equals(reportTarget.flatMap(ReportTarget::file))) {
+            throw new ParameterException(spec.commandLine(), "--report would overwrite the recording");
+        }
         GgufFile file = read(path);
         note("%s: %s, %s"
                 .formatted(path, Counted.of(file.tensors().size(), "tensor"), ByteSize.format(file.tensorBytes())));
@@ -183,7 +200,9 @@ final class LoadCommand implements Callable<Integer> {
                 + device.get() + ": " + correction.reason()));
         LoadReport report;
         List<PoolReport> poolReports;
-        try (LoadedModel model = load(memory, file, device.get(), plan)) {
+        LoadRecording recording = record(memory, device.get(), plan);
+        try (recording;
+                LoadedModel model = load(memory, file, device.get(), plan)) {
             report = LoadReport.of(model, plan.map(found -> found.plan().placement()), learned);
             // A limit makes a pool take what it may, and not what it would.
             if (limit.isEmpty()) {
@@ -197,7 +216,26 @@ final class LoadCommand implements Callable<Integer> {
         if (reportTarget.isPresent()) {
             reportTarget.get().write(poolReports, context.out());
         }
+        recording.describe().forEach(this::note);
         return ExitCode.OK;
+    }
+
+    /** Records the pools a part of the model may go to, the chosen device's first, if that is asked for. */
+    private LoadRecording record(GpuMemory memory, GpuDevice device, Optional<SplitLoad> split) throws IOException {
+        if (recordTarget.isEmpty()) {
+            return LoadRecording.none();
+        }
+        Stream<GpuMemoryPool> planned = split.stream().flatMap(plan -> plan.used().stream());
+        Stream<GpuMemoryPool> host = noFallback ? Stream.empty() : memory.standInPool(device).stream();
+        List<GpuMemoryPool> pools = Stream.of(Stream.of(memory.pool(device)), planned, host)
+                .flatMap(Function.identity())
+                .distinct()
+                .toList();
+        return LoadRecording.begin(recordTarget.get(), pools);
+    }
+
+    private static boolean isSameFile(Path one, Path other) throws IOException {
+        return Files.exists(one) && Files.exists(other) && Files.isSameFile(one, other);
     }
 
     /** On all pools that hold a part of the model, the first of them first; on the chosen one if the model is empty. */

@@ -16,6 +16,8 @@ import dev.headroom.memory.model.placement.PlacementPlanner;
 import dev.headroom.memory.model.placement.PlacementPolicy;
 import dev.headroom.memory.model.placement.PlacementRequest;
 import dev.headroom.memory.model.placement.SplitMode;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
 
@@ -24,8 +26,9 @@ import java.util.OptionalLong;
  *
  * @param plan where the parts of the model go
  * @param main the first device that gets any, and is not the host
+ * @param used the pools that were asked what they would take; parts go to no others
  */
-record SplitLoad(PoolPlacement plan, GpuDevice main) {
+record SplitLoad(PoolPlacement plan, GpuDevice main, List<GpuMemoryPool> used) {
 
     /**
      * What was asked for.
@@ -63,12 +66,18 @@ record SplitLoad(PoolPlacement plan, GpuDevice main) {
         if (!usesDevices(PlacementPlanner.plan(bySums))) {
             return Optional.empty(); // blocks need no less than sums: no pool has to be opened to be asked
         }
-        PoolPlacement plan = PoolPlacement.plan(file, machine, policy, id -> pool(memory, machine, id, wish));
+        List<GpuMemoryPool> used = new ArrayList<>();
+        PoolPlacement plan = PoolPlacement.plan(file, machine, policy, id -> {
+            GpuMemoryPool pool = pool(memory, machine, id, wish);
+            used.add(pool);
+            return pool;
+        });
         return Optional.of(plan)
                 .filter(found -> usesDevices(found.placement()))
                 .map(found -> new SplitLoad(
                         found,
-                        device(memory, found.placement().shares().getFirst().deviceId())));
+                        device(memory, found.placement().shares().getFirst().deviceId()),
+                        used));
     }
 
     private static boolean usesDevices(Placement placement) {

@@ -188,6 +188,73 @@ class LoadTest {
     }
 
     @Test
+    void whatIsRecordedCanBeReplayed() throws IOException {
+        Path trace = folder.resolve("load.trace");
+        CommandRun run = CommandRun.of(
+                machine(cards(256 * MIB), host()), "load", model, "--verify", "--record", trace.toString());
+        assertThat(run.code()).as(run.err()).isZero();
+        assertThat(run.out()).endsWith("recorded 24 operations of cuda:0 in " + trace + "\n");
+        CommandRun replay = CommandRun.of(List.of(), "replay", trace.toString(), "--json");
+        assertThat(replay.code()).as(replay.err()).isZero();
+        assertThat(replay.json())
+                .containsEntry("operations", 2L * TENSORS)
+                .containsEntry("peakLiveBytes", BYTES)
+                .containsEntry("failedAllocations", 0L);
+        assertThat(folder.resolve("load.trace.cpu-0"))
+                .as("nothing went to the host")
+                .doesNotExist();
+        CommandRun quiet =
+                CommandRun.of(machine(cards(256 * MIB), host()), "load", model, "--json", "--record", trace.toString());
+        assertThat(quiet.json()).containsEntry("bytes", BYTES);
+        assertThat(Files.readAllLines(trace)).hasSize(2 * TENSORS);
+    }
+
+    @Test
+    void whatFallsBackIsRecordedApart() throws IOException {
+        Path trace = folder.resolve("load.trace");
+        CommandRun run = CommandRun.of(
+                machine(cards(256 * MIB), host()), "load", model, "--limit", "20MiB", "--record", trace.toString());
+        assertThat(run.code()).as(run.err()).isZero();
+        List<String> onCard = allocations(trace);
+        List<String> onHost = allocations(folder.resolve("load.trace.cpu-0"));
+        assertThat(onCard).hasSize(5);
+        assertThat(onHost).hasSize(TENSORS - 5);
+        assertThat(run.out()).contains("recorded 10 operations of cuda:0 in " + trace + "\n");
+        assertThat(run.out()).endsWith("recorded 14 operations of cpu:0 in " + trace + ".cpu-0\n");
+    }
+
+    private static List<String> allocations(Path trace) throws IOException {
+        return Files.readAllLines(trace).stream()
+                .filter(line -> line.startsWith("a "))
+                .toList();
+    }
+
+    @Test
+    void aRecordingOverwritesNeitherModelNorReport() throws IOException {
+        byte[] before = Files.readAllBytes(Path.of(model));
+        CommandRun run = CommandRun.of(machine(host()), "load", model, "--record", model);
+        assertThat(run.code()).isEqualTo(ExitCode.USAGE);
+        assertThat(run.complaints().getFirst()).isEqualTo("headroom: --record would overwrite the model");
+        assertThat(Path.of(model)).hasBinaryContent(before);
+        String both = folder.resolve("both").toString();
+        CommandRun twice = CommandRun.of(machine(host()), "load", model, "--record", both, "--report", both);
+        assertThat(twice.code()).isEqualTo(ExitCode.USAGE);
+        assertThat(twice.complaints().getFirst()).isEqualTo("headroom: --report would overwrite the recording");
+    }
+
+    @Test
+    void aRecordingThatCannotBecomeAFileStopsTheLoad() throws IOException {
+        for (String nowhere : List.of("no/where/load.trace", ".")) {
+            Path path = folder.resolve(nowhere);
+            CommandRun run = CommandRun.of(machine(host()), "load", model, "--record", path.toString());
+            assertThat(run.code()).isEqualTo(ExitCode.USAGE);
+            assertThat(run.complaints().getFirst())
+                    .isEqualTo("headroom: Invalid value for option '--record': "
+                            + (nowhere.equals(".") ? path + " is a folder" : "there is no folder " + path.getParent()));
+        }
+    }
+
+    @Test
     void inWords() {
         CommandRun run = CommandRun.of(machine(cards(256 * MIB), host()), "load", model, "--verify");
         assertThat(run.code()).isZero();

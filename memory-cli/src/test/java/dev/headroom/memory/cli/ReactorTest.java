@@ -130,7 +130,8 @@ class ReactorTest {
 
     private static List<String> published() throws Exception {
         var modules = texts(pom(FOLDER.resolve("pom.xml")), "module");
-        modules.removeAll(Set.of("memory-bom", "benchmarks", "examples", "examples/hybrid-matmul", "gpu-check"));
+        modules.removeAll(
+                Set.of("memory-bom", "benchmarks", "examples", "examples/hybrid-matmul", "gpu-check", "stress"));
         return modules;
     }
 

@@ -212,4 +212,23 @@ class SplitLoadCommandTest {
             assertThat(stats).containsEntry("cpuFallbacks", 0L).containsEntry("activeBuffers", part.get("tensors"));
         });
     }
+
+    /** The first device's trace has the name the user gave, the others' stand beside it. */
+    @Test
+    void eachPoolHasItsRecording() throws IOException {
+        Path trace = folder.resolve("split.trace");
+        CommandRun run = load(cards(13, 17), "--backend", "cuda", "--record", trace.toString(), "--json");
+        assertThat(run.code()).as(run.err()).isZero();
+        String first = run.json().get("backend") + ":" + run.json().get("device");
+        assertThat(devices(run)).hasSize(3).allSatisfy(part -> {
+            String device = (String) part.get("device");
+            String name = device.equals(first) ? "split.trace" : "split.trace." + device.replace(':', '-');
+            CommandRun replay =
+                    CommandRun.of(List.of(), "replay", folder.resolve(name).toString(), "--json");
+            assertThat(replay.code()).as(replay.err()).isZero();
+            assertThat(replay.json())
+                    .containsEntry("peakLiveBytes", part.get("bytes"))
+                    .containsEntry("operations", 2 * (long) part.get("tensors"));
+        });
+    }
 }
