@@ -15,6 +15,9 @@ import org.jspecify.annotations.Nullable;
  */
 final class Accountant {
 
+    /** What a device has in all changes, if at all, by less than this: a container is given less, another process takes some. */
+    private static final int SMALL_SHARE = 16;
+
     private final DeviceSession session;
     private final MemoryKind kind;
     private final DomainLedger ledger;
@@ -22,6 +25,7 @@ final class Accountant {
     private final AtomicLong poolBytes;
     private final UnaryOperator<MemoryBudget> siblings;
     private final long totalBytes;
+    private final long smallBytes;
 
     /**
      * Books for one kind of memory.
@@ -32,7 +36,7 @@ final class Accountant {
      * @param rule      what may be taken
      * @param poolBytes what the limit binds: blocks of the pool and bytes reserved there; shared by its accountants
      * @param siblings  fills in a free figure another API measures for the same memory
-     * @param totalBytes all memory of the kind, in use or not
+     * @param opened     what the driver said when the pool was opened
      */
     Accountant(
             DeviceSession session,
@@ -41,19 +45,25 @@ final class Accountant {
             BudgetRule rule,
             AtomicLong poolBytes,
             UnaryOperator<MemoryBudget> siblings,
-            long totalBytes) {
+            MemoryBudget opened) {
         this.session = session;
         this.kind = kind;
         this.ledger = ledger;
         this.rule = rule;
         this.poolBytes = poolBytes;
         this.siblings = siblings;
-        this.totalBytes = totalBytes;
+        this.totalBytes = opened.totalBytes();
+        this.smallBytes = rule.ceiling(opened) / SMALL_SHARE;
     }
 
     /** All memory of the kind, in use or not, as the driver said when the pool was opened. */
     long totalBytes() {
         return totalBytes;
+    }
+
+    /** Whether a request is so small that there is no need to ask whether it could ever fit. */
+    boolean isSmall(long bytes) {
+        return bytes <= smallBytes;
     }
 
     DomainLedger ledger() {

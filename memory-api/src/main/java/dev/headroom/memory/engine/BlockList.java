@@ -74,6 +74,9 @@ final class BlockList {
      */
     private static final int TIMED_FREES = 1000;
 
+    /** Where there are more holes than this, the cheapest place to grow is looked for among some of them. */
+    static final int ENOUGH_HOLES = 64;
+
     /** A heap gets its cache once it has seen so many frees: one that is little used does without. */
     private static final int FREES_BEFORE_CACHE = 64;
 
@@ -419,7 +422,7 @@ final class BlockList {
     Tlsf.@Nullable Growth planGrowth(long bytes, long alignment) {
         lock.lock();
         try {
-            return tlsf.findGrowth(bytes, alignment, unit);
+            return tlsf.findGrowth(bytes, alignment, unit, ENOUGH_HOLES);
         } finally {
             lock.unlock();
         }

@@ -260,23 +260,25 @@ final class BlockTable {
     }
 
     /**
-     * Idle pages of ranges that may go back before a growth, which itself needs those beside its own place. The shortest runs
-     * first, for they are the least likely to serve anybody else; of the last one the upper end.
+     * Idle pages of ranges that may go back before a growth, which itself needs those beside its own place. Shorter runs first,
+     * for they are the least likely to serve anybody else; of the last one the upper end. Looks at no more than go back.
      */
     List<Piece> movablePieces(Tlsf.Growth growth, Movable movable) {
         List<Piece> idle = new ArrayList<>();
-        tlsf.forEachFreePageRun(unit, (region, runOffset, runSize) -> {
+        long[] idleBytes = {0};
+        tlsf.searchFreePageRuns(unit, (region, runOffset, runSize) -> {
             Block block = get(region);
             boolean beside = region == growth.region()
                     && runOffset <= growth.byteOffset() + growth.byteSize()
                     && growth.byteOffset() <= runOffset + runSize;
             if (block.range && !beside) {
                 idle.add(new Piece(region, block.memory, runOffset, runSize, Tlsf.NONE));
+                idleBytes[0] += runSize;
             }
+            return idleBytes[0] - movable.keptBytes() < movable.wantedBytes();
         });
-        idle.sort(Comparator.comparingLong(Piece::byteSize));
         List<Piece> pieces = new ArrayList<>();
-        long left = movable.of(idle.stream().mapToLong(Piece::byteSize).sum()) / unit * unit;
+        long left = movable.of(idleBytes[0]) / unit * unit;
         for (Piece run : idle) {
             long part = Math.min(run.byteSize(), left);
             if (part > 0) {

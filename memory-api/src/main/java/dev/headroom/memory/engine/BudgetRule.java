@@ -7,6 +7,7 @@ import dev.headroom.memory.MemoryPressure;
 import java.util.Locale;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -51,12 +52,17 @@ record BudgetRule(
      * @param overdrawnBytes what has to be given back before anything may be taken
      * @param ceilingBytes   the most this pool could hold on an empty device
      * @param bound          what binds
-     * @param terms          the margins in words
+     * @param words          the margins in words; put together only when somebody asks, for each growth asks for the figures
      */
-    record Allowance(long usableBytes, long overdrawnBytes, long ceilingBytes, Bound bound, String terms) {
+    record Allowance(long usableBytes, long overdrawnBytes, long ceilingBytes, Bound bound, Supplier<String> words) {
 
         /** What is said where nothing was asked. */
-        static final Allowance NONE = new Allowance(0, 0, 0, Bound.FREE, "no figures");
+        static final Allowance NONE = new Allowance(0, 0, 0, Bound.FREE, () -> "no figures");
+
+        /** The margins in words. */
+        String terms() {
+            return words.get();
+        }
 
         /** How much has to be given back before so many bytes may be taken. */
         long missingBytes(long neededBytes) {
@@ -132,7 +138,7 @@ record BudgetRule(
                 Math.max(0, -room),
                 ceiling(reading.budget()),
                 bound(reading, ledger, poolBytes),
-                terms(reading.budget(), ledger, poolBytes));
+                () -> terms(reading.budget(), ledger, poolBytes));
     }
 
     /** The most a pool could hold on an empty device. */

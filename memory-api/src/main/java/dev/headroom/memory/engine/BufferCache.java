@@ -72,7 +72,7 @@ final class BufferCache {
         for (int attempt = 0; attempt < TRIES; attempt++) {
             int stripe = stripe(home + attempt);
             int set = table.set(stripe, byteSize);
-            if (!table.admits(set, byteSize)) {
+            if (!table.admits(stripe, set, byteSize)) {
                 return name;
             }
             if (table.tryLock(stripe)) {

@@ -328,8 +328,9 @@ final class Heap {
             VirtualMemory memory, Tlsf.Growth growth, long bytes, long alignment, DomainLedger.Claim claim)
             throws DriverException {
         long needed = growth.missingBytes();
-        long moved = movePieces(memory, growth, claim);
-        BudgetRule.Reading reading = accountant.read(); // what has gone back is in it
+        BudgetRule.Reading before = accountant.read();
+        long moved = movePieces(memory, growth, claim, before);
+        BudgetRule.Reading reading = moved == 0 ? before : accountant.read(); // what has gone back is in it
         long most = moved < needed ? wish(needed, true, claim) : needed;
         for (long wish = most; ; wish = GrowthPolicy.smaller(wish, needed)) {
             List<BlockTable.Piece> pieces = blocks.holes(growth, wish - needed);
@@ -381,8 +382,9 @@ final class Heap {
 
     private Attempt takeBlock(long bytes, long alignment, DomainLedger.Claim claim) throws DriverException {
         long needed = GrowthPolicy.roundUp(bytes, blockUnit);
-        long moved = moveBlocks(needed, claim);
-        BudgetRule.Reading reading = accountant.read();
+        BudgetRule.Reading before = accountant.read();
+        long moved = moveBlocks(needed, claim, before);
+        BudgetRule.Reading reading = moved == 0 ? before : accountant.read();
         for (long wish = wish(needed, false, claim); ; wish = GrowthPolicy.smaller(wish, needed)) {
             long size = GrowthPolicy.roundUp(wish, blockUnit);
             Attempt attempt = booked(size, needed, reading, claim, () -> {
@@ -436,20 +438,21 @@ final class Heap {
     }
 
     /** Gives idle pages back that are of no use for a growth, so that it makes the heap no larger. Returns what is gone. */
-    private long movePieces(VirtualMemory memory, Tlsf.Growth growth, DomainLedger.Claim claim) throws DriverException {
-        BlockTable.Movable movable = movable(growth.missingBytes(), claim);
+    private long movePieces(
+            VirtualMemory memory, Tlsf.Growth growth, DomainLedger.Claim claim, BudgetRule.Reading reading) {
+        BlockTable.Movable movable = movable(growth.missingBytes(), claim, reading);
         return movable.equals(BlockTable.Movable.NOTHING)
                 ? 0
                 : moved(() -> decommit(memory, blocks.shutMovablePieces(growth, movable)));
     }
 
     /** Gives idle blocks back that are too small for a request, so that another one makes the heap little larger. */
-    private long moveBlocks(long needed, DomainLedger.Claim claim) throws DriverException {
-        BlockTable.Movable movable = movable(needed, claim);
+    private long moveBlocks(long needed, DomainLedger.Claim claim, BudgetRule.Reading reading) {
+        BlockTable.Movable movable = movable(needed, claim, reading);
         return movable.equals(BlockTable.Movable.NOTHING) ? 0 : moved(() -> free(blocks.detachMovableBlocks(movable)));
     }
 
-    private BlockTable.Movable movable(long needed, DomainLedger.Claim claim) throws DriverException {
+    private BlockTable.Movable movable(long needed, DomainLedger.Claim claim, BudgetRule.Reading reading) {
         // What was planned was rehearsed with all that lay idle then.
         if (tuning.keptIdleBytes() == Long.MAX_VALUE || planned(claim) > 0) {
             return BlockTable.Movable.NOTHING;
@@ -458,7 +461,7 @@ final class Heap {
         if (wanted == 0) {
             return BlockTable.Movable.NOTHING;
         }
-        long missing = accountant.allowance(accountant.read()).missingBytes(needed);
+        long missing = accountant.allowance(reading).missingBytes(needed);
         long least = Math.max(0, missing - accountant.ledger().remaining(claim));
         return new BlockTable.Movable(wanted, tuning.keptIdleBytes(), least);
     }

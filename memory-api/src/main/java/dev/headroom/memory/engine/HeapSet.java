@@ -240,6 +240,6 @@ final class HeapSet {
                 ? new BudgetRule.Baseline(budget.freeBytes().getAsLong(), held)
                 : null;
         BudgetRule rule = new BudgetRule(setting.config(), limit, baseline);
-        return new Accountant(session, kind, domain, rule, limited, siblings, budget.totalBytes());
+        return new Accountant(session, kind, domain, rule, limited, siblings, budget);
     }
 }

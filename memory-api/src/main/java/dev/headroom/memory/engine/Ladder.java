@@ -103,6 +103,9 @@ final class Ladder {
         if (request.byteSize() > largest) {
             throw refusals.overLargestBlock(request, largest);
         }
+        if (heap.accountant().isSmall(request.byteSize())) {
+            return; // an answer would cost more than the rest of the way
+        }
         BudgetRule.Allowance allowance =
                 heap.accountant().allowance(heap.accountant().read());
         if (request.byteSize() > allowance.ceilingBytes()) {

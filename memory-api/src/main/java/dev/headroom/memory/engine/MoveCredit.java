@@ -1,15 +1,15 @@
 package dev.headroom.memory.engine;
 
 /**
- * How much idle memory a heap may give back so that it need not grow: a byte for each that it took anew, and one for each 16 that
- * it handed out. Giving back and taking again costs about as much as taking anew, so that a program whose sizes alternate pays
+ * How much idle memory a heap may give back so that it need not grow: a byte for each that it took anew, and one for each 128
+ * that it handed out. Giving back and taking again costs about as much as taking anew, so that a program whose sizes alternate pays
  * for it at most what it paid for its memory at first, and a small share of each allocation. Where there is no credit left, the
  * heap grows, and then holds enough for both. Used in a flight only.
  */
 final class MoveCredit {
 
-    /** Log-uniform sizes from 256 B to 64 MiB, the worst of all that was tried, ask for a thirtieth. */
-    private static final int ALLOCATED_SHARE = 16;
+    /** To map a page again takes some 40 times as long as a device takes to write it: this is the lesser part of the work on the memory. */
+    private static final int ALLOCATED_SHARE = 128;
 
     private long bytes;
     private long seenBytes;

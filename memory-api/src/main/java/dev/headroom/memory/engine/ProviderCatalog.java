@@ -260,6 +260,9 @@ public final class ProviderCatalog {
      * @return the figures; the detail says where the free one comes from
      */
     public MemoryBudget withSiblings(GpuDevice device, MemoryBudget budget) {
+        if (budget.source() == MemoryBudget.Source.MEASURED) {
+            return budget; // nobody knows better, and each growth asks
+        }
         DomainLedger ledger = ledger(device);
         List<FreeFigures.Other> others = devices().stream()
                 .filter(other -> !other.equals(device) && ledger(other).isOfSameMemory(ledger))

@@ -137,7 +137,8 @@ final class Rehearsal {
 
         private Tlsf.@Nullable Growth holes(AllocationRequest request) {
             return terms.ranges()
-                    ? book.findGrowth(request.byteSize(), request.byteAlignment(), terms.pieceUnit())
+                    ? book.findGrowth(
+                            request.byteSize(), request.byteAlignment(), terms.pieceUnit(), BlockList.ENOUGH_HOLES)
                     : null;
         }
 

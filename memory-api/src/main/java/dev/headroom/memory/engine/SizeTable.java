@@ -8,7 +8,7 @@ import java.lang.invoke.VarHandle;
  * is a small direct-mapped table of sets, and a set holds names of one size. Rounding to size classes would serve more requests
  * and waste memory. Only sizes that were freed twice in a row in their set are kept, so that sizes which never come again pass
  * by; a size in steady use keeps its set. What lies here splits the free ranges of the book around it, and so is bounded
- * narrowly; one large piece is kept beside the others, for loops over one large size.
+ * narrowly; a larger piece is kept where nothing else is, for loops over one large size, and gives way to smaller ones.
  *
  * <p>One array for all stripes: a word that guards a stripe and the sums of it share a line, and a set takes up a line or two. Not
  * thread-safe: who guards a stripe is the caller's affair. The two methods that only look, {@link #mayHave} and {@link #admits},
@@ -26,7 +26,7 @@ final class SizeTable {
     private static final int BYTES = 9;
     private static final int HITS = 10;
     private static final int CLOSED = 11;
-    private static final int LARGE = 12;
+    private static final int LARGE_SET = 12;
     private static final int FIRST_SET = 16;
 
     // A set: a size, the one that may replace it, and names.
@@ -40,7 +40,7 @@ final class SizeTable {
     private static final int SETS = 1 << SET_BITS;
 
     /**
-     * The most that the pieces of a stripe have together, but for one larger one. With 64 MiB traces of 7B models took 1 to 8 %
+     * The most that several pieces of a stripe have together. With 64 MiB traces of 7B models took 1 to 8 %
      * more of the memory that moves.
      */
     static final long MOST_CROWD_BYTES = 8L << 20;
@@ -111,14 +111,23 @@ final class SizeTable {
         return (int) words[set + NAMES + count - 1];
     }
 
-    /** Whether a set would look at memory of a size; one that does not remembers that the size was there. */
-    boolean admits(int set, long byteSize) {
-        if ((long) WORD.getOpaque(words, set + SIZE) == byteSize
-                || (long) WORD.getOpaque(words, set + RIVAL) == byteSize) {
+    /** Whether a set would keep memory of a size, or make room for it; one that does not remembers that the size was there. */
+    boolean admits(int stripe, int set, long byteSize) {
+        if ((long) WORD.getOpaque(words, set + SIZE) == byteSize) {
+            return (long) WORD.getOpaque(words, set + COUNT) < depth && hasRoom(stripe, byteSize);
+        }
+        if ((long) WORD.getOpaque(words, set + RIVAL) == byteSize) {
             return true;
         }
         setWord(set + RIVAL, byteSize);
         return false;
+    }
+
+    /** Whether a stripe has room for a piece, or will have once its large one gives way. */
+    private boolean hasRoom(int stripe, long byteSize) {
+        long bytes = byteSize(stripe);
+        return bytes + byteSize <= (bytes == 0 ? stripeBytes : crowdBytes)
+                || (byteSize <= crowdBytes && (long) WORD.getOpaque(words, stripe + LARGE_SET) != 0);
     }
 
     /**
@@ -137,26 +146,34 @@ final class SizeTable {
             setWord(set + SIZE, byteSize);
         }
         words[set + RIVAL] = 0;
-        if (count == depth || !hasRoom(stripe, byteSize) || words[stripe + CLOSED] != 0) {
+        if (count == depth || words[stripe + CLOSED] != 0) {
             return name;
+        }
+        long bytes = words[stripe + BYTES] + byteSize;
+        if (bytes > (bytes == byteSize ? stripeBytes : crowdBytes)) {
+            return byteSize > crowdBytes ? name : makeRoom(stripe, name);
         }
         words[set + NAMES + count] = name;
         setWord(set + COUNT, count + 1L);
-        setWord(stripe + BYTES, words[stripe + BYTES] + byteSize);
-        words[stripe + LARGE] += byteSize > crowdBytes ? byteSize : 0;
+        setWord(stripe + BYTES, bytes);
+        setWord(stripe + LARGE_SET, byteSize > crowdBytes ? set : 0);
         return NONE;
     }
 
-    private boolean hasRoom(int stripe, long byteSize) {
-        long bytes = words[stripe + BYTES];
-        long large = words[stripe + LARGE];
-        boolean crowded = byteSize > crowdBytes ? large != 0 : bytes - large + byteSize > crowdBytes;
-        return !crowded && bytes + byteSize <= stripeBytes;
+    /** A large piece gives way to smaller ones; the next of them will be kept. */
+    private int makeRoom(int stripe, int name) {
+        int set = (int) words[stripe + LARGE_SET];
+        if (set == 0) {
+            return name;
+        }
+        setWord(set + COUNT, 0);
+        remove(stripe, words[set + SIZE]);
+        return (int) words[set + NAMES];
     }
 
     private void remove(int stripe, long byteSize) {
         setWord(stripe + BYTES, words[stripe + BYTES] - byteSize);
-        words[stripe + LARGE] -= byteSize > crowdBytes ? byteSize : 0;
+        setWord(stripe + LARGE_SET, 0); // the large piece is alone
     }
 
     /** Whether a stripe seems empty. */
@@ -174,7 +191,7 @@ final class SizeTable {
             setWord(set + COUNT, 0);
         }
         setWord(stripe + BYTES, 0);
-        words[stripe + LARGE] = 0;
+        setWord(stripe + LARGE_SET, 0);
         return found;
     }
 
@@ -230,8 +247,7 @@ final class SizeTable {
             bytes += words[set + SIZE] * words[set + COUNT];
         }
         long counted = byteSize(stripe);
-        long crowd = bytes - words[stripe + LARGE];
-        if (bytes != counted || bytes > stripeBytes || crowd < 0 || crowd > crowdBytes) {
+        if (bytes != counted || bytes > (entries(stripe) == 1 ? stripeBytes : crowdBytes)) {
             throw new IllegalStateException("a stripe of the cache counts %d bytes of at most %d, but has %d"
                     .formatted(counted, stripeBytes, bytes));
         }

@@ -84,7 +84,7 @@ final class ThreadCache implements LocalCache, LocalStore {
 
     private void keep(int name, long byteSize) {
         int set = table.set(0, byteSize);
-        int left = table.admits(set, byteSize) ? table.put(0, set, name, byteSize) : name;
+        int left = table.admits(0, set, byteSize) ? table.put(0, set, name, byteSize) : name;
         if (left != SizeTable.NONE) {
             blocks.free(name);
             if (left != name) {

@@ -669,6 +669,20 @@ public final class Tlsf {
      * @throws IllegalArgumentException if an argument is out of its range
      */
     public @Nullable Growth findGrowth(long bytes, long alignment, long pageSize) {
+        return findGrowth(bytes, alignment, pageSize, Integer.MAX_VALUE);
+    }
+
+    /**
+     * As {@link #findGrowth(long, long, long)}, but of many holes the first that serve are good enough: not all need be looked at.
+     *
+     * @param bytes the size wanted, at least 1
+     * @param alignment what the offset must be a multiple of, a power of two
+     * @param pageSize the unit in which the driver commits, in bytes: a power of two, at least the granule
+     * @param enough after so many holes, those made last first, the cheapest place found is taken if there is one
+     * @return the place, or null if the request fits in no region even with all holes committed
+     * @throws IllegalArgumentException if an argument is out of its range
+     */
+    public @Nullable Growth findGrowth(long bytes, long alignment, long pageSize, int enough) {
         if (bytes <= 0 || alignment <= 0 || (alignment & (alignment - 1)) != 0) {
             throw badRequest(bytes, alignment);
         }
@@ -678,7 +692,8 @@ public final class Tlsf {
         }
         long size = (bytes + granule - 1) & -granule;
         Growth best = null;
-        for (int hole = holes; hole >= 0; hole = link(hole, LIST_NEXT)) {
+        int looked = 0;
+        for (int hole = holes; hole >= 0 && (looked++ < enough || best == null); hole = link(hole, LIST_NEXT)) {
             int first = hole;
             int before = link(hole, PREV);
             if (before >= 0 && stateOf(before) == FREE) {
@@ -827,6 +842,40 @@ public final class Tlsf {
                 visitor.visit(region, start, end - start);
             }
         });
+    }
+
+    /** Sees one range of a walk that need not go on to the end. It must not change the allocator. */
+    @FunctionalInterface
+    public interface RangeSearch {
+        /**
+         * Called once for each range.
+         *
+         * @param region the region the range lies in
+         * @param byteOffset where it starts in the region, in bytes
+         * @param byteSize its size in bytes
+         * @return whether to go on
+         */
+        boolean visit(int region, long byteOffset, long byteSize);
+    }
+
+    /**
+     * As {@link #forEachFreePageRun}, but smaller bins come first, and the walk ends where the visitor wants no more.
+     *
+     * @param pageSize the unit in which the driver commits, in bytes: a power of two, at least the granule
+     * @param search sees each run once, until it returns false
+     * @throws IllegalArgumentException if {@code pageSize} is not such a value
+     */
+    public void searchFreePageRuns(long pageSize, RangeSearch search) {
+        requirePage(pageSize);
+        int lowest = binOf(pageSize);
+        boolean more = true;
+        for (int bin = heads[lowest] < 0 ? binAbove(lowest) : lowest; more && bin >= 0; bin = binAbove(bin)) {
+            for (int node = heads[bin]; more && node >= 0; node = link(node, LIST_NEXT)) {
+                long start = alignUp(offsetOf(node), pageSize);
+                long end = (offsetOf(node) + size(node)) & -pageSize;
+                more = start >= end || search.visit(regionOf(node), start, end - start);
+            }
+        }
     }
 
     /**

@@ -88,14 +88,16 @@ class BufferCacheTest {
 
     /** A loop over one large size is served; several large pieces would split too much of the book. */
     @Test
-    void aLargePieceIsKeptAlone() {
+    void aLargePieceIsKeptAloneAndGivesWay() {
         BufferCache some = new BufferCache(1, 64 * MIB, 13);
         some.put(1, 16 * MIB);
         assertThat(some.put(1, 16 * MIB)).isEqualTo(BufferCache.NONE);
         assertThat(some.put(2, 16 * MIB)).as("a second one").isEqualTo(2);
         some.put(3, KIB);
-        assertThat(some.put(3, KIB)).as("not even a small one").isEqualTo(3);
-        assertThat(some.take(16 * MIB)).isEqualTo(1);
+        assertThat(some.put(3, KIB)).as("the large one gives way").isEqualTo(1);
+        assertThat(some.take(16 * MIB)).isEqualTo(BufferCache.NONE);
+        assertThat(some.put(3, KIB)).as("the next small one stays").isEqualTo(BufferCache.NONE);
+        assertThat(some.take(KIB)).isEqualTo(3);
         some.put(4, 3 * MIB);
         for (int i = 4; i < 10; i++) {
             assertThat(some.put(i, 3 * MIB)).isEqualTo(i < 6 ? BufferCache.NONE : i);
