@@ -32,7 +32,7 @@ import java.util.Properties;
  * @param closeTimeout       how long a close waits for pending work before it leaves memory to the operating system, 0 to 365 days
  * @param growthBytes        the least a pool takes from the driver at a time, where the device has it, 0 to 1 TiB; 1/256 of what
  *                           is in use where that is more, and where it is 0 no more than is needed. With virtual memory the
- *                           most it takes beyond the need: 1/256 of what is in use where that is less
+ *                           most it takes beyond the need: 1/512 of what is in use where that is less
  * @param releaseThresholdBytes idle memory a pool that needs more may keep, 0 or more: what is idle beyond it is given back, as far
  *                           as it makes up for what is taken
  * @param profile            how a pool cuts its memory into buffers

@@ -9,6 +9,9 @@ final class GrowthPolicy {
     /** Beside a model's weights, what moves is a tenth of all: a larger share of all is much of that. */
     private static final int AHEAD_SHARE = 256;
 
+    /** Where idle pages make up for growth, what is taken ahead is most of what is too much. */
+    private static final int PAGES_AHEAD_SHARE = 512;
+
     private GrowthPolicy() {}
 
     /** Bytes worth having when {@code needed} are missing and {@code live} are in use, up to {@code largest}. */
@@ -22,7 +25,7 @@ final class GrowthPolicy {
      * no more than a segment or that share of what is in use, whichever is less.
      */
     static long preferredPages(long needed, long live, long segment, long largest) {
-        long ahead = Math.min(segment, live / AHEAD_SHARE);
+        long ahead = Math.min(segment, live / PAGES_AHEAD_SHARE);
         return Math.max(needed, Math.min(ahead, largest));
     }
 

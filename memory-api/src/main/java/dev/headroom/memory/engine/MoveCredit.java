@@ -1,7 +1,7 @@
 package dev.headroom.memory.engine;
 
 /**
- * How much idle memory a heap may give back so that it need not grow: a byte for each that it took anew, and one for each 128
+ * How much idle memory a heap may give back so that it need not grow: a byte for each that it took anew, and one for each 256
  * that it handed out. Giving back and taking again costs about as much as taking anew, so that a program whose sizes alternate pays
  * for it at most what it paid for its memory at first, and a small share of each allocation. Where there is no credit left, the
  * heap grows, and then holds enough for both. Used in a flight only.
@@ -9,7 +9,7 @@ package dev.headroom.memory.engine;
 final class MoveCredit {
 
     /** To map a page again takes some 40 times as long as a device takes to write it: this is the lesser part of the work on the memory. */
-    private static final int ALLOCATED_SHARE = 128;
+    private static final int ALLOCATED_SHARE = 256;
 
     private long bytes;
     private long seenBytes;

@@ -37,7 +37,7 @@ class GrowthPolicyTest {
     @Test
     void pages_are_taken_ahead_by_the_share_up_to_a_segment() {
         assertThat(GrowthPolicy.preferredPages(5, 0, SEGMENT, Long.MAX_VALUE)).isEqualTo(5);
-        assertThat(GrowthPolicy.preferredPages(5, 256 * 100, SEGMENT, Long.MAX_VALUE))
+        assertThat(GrowthPolicy.preferredPages(5, 512 * 100, SEGMENT, Long.MAX_VALUE))
                 .isEqualTo(100);
         assertThat(GrowthPolicy.preferredPages(5, 1L << 40, SEGMENT, Long.MAX_VALUE))
                 .isEqualTo(SEGMENT);

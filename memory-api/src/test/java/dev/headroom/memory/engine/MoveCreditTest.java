@@ -26,21 +26,21 @@ class MoveCreditTest {
 
     @Test
     void oneByteForManyThatAreAllocated() {
-        assertThat(credit.left(127, MUCH)).isZero();
-        assertThat(credit.left(128, MUCH)).as("the rest is not lost").isEqualTo(1);
-        assertThat(credit.left(128, MUCH)).isEqualTo(1);
-        assertThat(credit.left(128 * 1000 + 127, MUCH)).isEqualTo(1000);
+        assertThat(credit.left(255, MUCH)).isZero();
+        assertThat(credit.left(256, MUCH)).as("the rest is not lost").isEqualTo(1);
+        assertThat(credit.left(256, MUCH)).isEqualTo(1);
+        assertThat(credit.left(256 * 1000 + 255, MUCH)).isEqualTo(1000);
     }
 
     @Test
     void noMoreThanIsHeld() {
-        assertThat(credit.left(128 * 1000, 300)).isEqualTo(300);
-        assertThat(credit.left(128 * 1000, MUCH))
+        assertThat(credit.left(256 * 1000, 300)).isEqualTo(300);
+        assertThat(credit.left(256 * 1000, MUCH))
                 .as("what was too much is gone")
                 .isEqualTo(300);
     }
 
-    /** Whatever a program does, what is moved is bounded by what was taken anew and 1/128 of what was allocated. */
+    /** Whatever a program does, what is moved is bounded by what was taken anew and 1/256 of what was allocated. */
     @Test
     void theBoundHoldsWhateverHappens() {
         for (long seed = 0; seed < 100; seed++) {
@@ -57,7 +57,7 @@ class MoveCreditTest {
                 some.grew(wanted - part);
                 moved += part;
                 grown += wanted - part;
-                assertThat(moved).isLessThanOrEqualTo(grown + allocated / 128);
+                assertThat(moved).isLessThanOrEqualTo(grown + allocated / 256);
             }
             assertThat(moved).isPositive();
         }
