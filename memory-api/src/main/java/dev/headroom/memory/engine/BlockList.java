@@ -331,7 +331,7 @@ final class BlockList {
     long creditLeft(MoveCredit credit) {
         lock.lock();
         try {
-            return credit.left(counters.allocatedBytes, blocks.heldBytes());
+            return credit.left(counters.allocatedBytes, blocks.heldBytes(), tlsf.freeBytes());
         } finally {
             lock.unlock();
         }
