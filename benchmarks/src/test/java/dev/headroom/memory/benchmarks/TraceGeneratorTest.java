@@ -72,9 +72,9 @@ class TraceGeneratorTest {
         figures.put("hot/headroom/16777216/1", 25, 0);
         figures.put("hot/netty-pooled/256/1", 50, 0);
         figures.put("hot/netty-pooled/16777216/1", 50, 0);
-        assertThat(goal(figures, "pair, handle API").met()).contains(false);
+        assertThat(goal(figures, "pair, buffers, 1 thread").met()).contains(false);
         assertThat(goal(figures, "Netty pooled").value()).hasValue(2.0);
-        assertThat(goal(figures, "16 MiB pair").met()).contains(true);
+        assertThat(goal(figures, "headroom, 16 MiB pair").met()).contains(true);
         assertThat(goal(figures, "Arrow").met()).isEmpty();
     }
 
