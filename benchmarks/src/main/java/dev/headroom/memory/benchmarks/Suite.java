@@ -38,8 +38,8 @@ final class Suite {
         QUICK(7, 5, 100, 5, List.of(256L, 65536L, 16777216L), List.of(256L, 1048576L)),
         /** All of it. */
         FULL(
-                5,
                 9,
+                7,
                 200,
                 25,
                 List.of(256L, 4096L, 65536L, 1048576L, 16777216L),

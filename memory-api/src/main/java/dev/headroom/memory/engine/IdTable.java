@@ -13,6 +13,8 @@ final class IdTable {
 
     private static final int CHUNK_BITS = 10;
     private static final int CHUNK_MASK = (1 << CHUNK_BITS) - 1;
+    /** Processors fetch lines of 64 bytes in pairs. */
+    private static final int LINE_BITS = 5;
 
     private volatile int[][] nodes = {};
     private volatile int[][] blocks = {};
@@ -24,8 +26,8 @@ final class IdTable {
         if (chunk == null) {
             chunk = grow(name, index);
         }
-        int count = chunk[index & CHUNK_MASK] + 1 & Integer.MAX_VALUE;
-        chunk[index & CHUNK_MASK] = count;
+        int count = chunk[place(index)] + 1 & Integer.MAX_VALUE;
+        chunk[place(index)] = count;
         return (long) count << Integer.SIZE | Integer.toUnsignedLong(name);
     }
 
@@ -42,16 +44,21 @@ final class IdTable {
         int name = (int) id;
         int index = index(name);
         int[] chunk = requireInUse(id, chunk(name, index), index);
-        chunk[index & CHUNK_MASK] = (int) (id >>> Integer.SIZE) + 1 & Integer.MAX_VALUE;
+        chunk[place(index)] = (int) (id >>> Integer.SIZE) + 1 & Integer.MAX_VALUE;
         return name;
     }
 
     private static int[] requireInUse(long id, int @Nullable [] chunk, int index) {
         int count = (int) (id >>> Integer.SIZE);
-        if (chunk == null || (count & 1) == 0 || chunk[index & CHUNK_MASK] != count) {
+        if (chunk == null || (count & 1) == 0 || chunk[place(index)] != count) {
             throw new IllegalArgumentException("id " + id + " is not in use: it was freed, or is none of this pool's");
         }
         return chunk;
+    }
+
+    /** Neighbours lie in different pairs of lines of the processor's cache: they may belong to different threads, which write at once. */
+    private static int place(int index) {
+        return ((index << LINE_BITS) | ((index & CHUNK_MASK) >>> (CHUNK_BITS - LINE_BITS))) & CHUNK_MASK;
     }
 
     private static int index(int name) {

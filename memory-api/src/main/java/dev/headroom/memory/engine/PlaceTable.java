@@ -3,7 +3,7 @@ package dev.headroom.memory.engine;
 import java.util.Arrays;
 
 /**
- * Where the allocations of a heap lie, by their names. Written with the heap's lock held; read without it by whoever owns the
+ * Where blocks of classes lie, by their numbers. Written with the heap's lock held; read without it by whoever owns the
  * allocation, who got its name after it was written. The pieces of the table never move, so that a reader is not disturbed when
  * it grows. Makes no garbage but where it grows.
  */

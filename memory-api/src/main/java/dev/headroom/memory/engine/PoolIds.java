@@ -52,6 +52,10 @@ final class PoolIds implements IdAllocator {
                 : Tlsf.NONE;
     }
 
+    boolean isServing() {
+        return session.isServing();
+    }
+
     /** Memory that is not there: everything is tried. */
     int search(long byteSize) {
         return pool.take(heap, AllocationRequest.of(byteSize));

@@ -50,7 +50,7 @@ final class ThreadCache implements LocalCache, LocalStore {
     @Override
     public long allocate(long byteSize) {
         requireOwner();
-        int name = byteSize > 0 && isUndisturbed() ? take(blocks.rounded(byteSize)) : SizeTable.NONE;
+        int name = byteSize > 0 && isUndisturbed() && ids.isServing() ? take(blocks.rounded(byteSize)) : SizeTable.NONE;
         return name == SizeTable.NONE ? allocateElsewhere(byteSize) : ids.issue(name, byteSize);
     }
 

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.sun.management.ThreadMXBean;
 import dev.headroom.memory.BufferClosedException;
+import dev.headroom.memory.DeviceLostException;
 import dev.headroom.memory.GpuMemory;
 import dev.headroom.memory.LocalCache;
 import dev.headroom.memory.sim.Ledger;
@@ -135,6 +136,19 @@ class LocalCacheTest {
         cache.free(id);
         cache.close();
         assertThatThrownBy(pool::localCache).isInstanceOf(BufferClosedException.class);
+    }
+
+    @Test
+    void aLostDeviceHandsNothingOut() {
+        try (LocalCache cache = pool.localCache()) {
+            pairs(cache, KIB, 10);
+            long id = cache.allocate(2 * KIB);
+            card.device(0).lose();
+            assertThatThrownBy(pool::budget).isInstanceOf(DeviceLostException.class);
+            assertThatThrownBy(() -> cache.allocate(KIB)).isInstanceOf(DeviceLostException.class);
+            assertThatThrownBy(() -> pool.ids().allocate(KIB)).isInstanceOf(DeviceLostException.class);
+            cache.free(id);
+        }
     }
 
     /** Its owner gets what lies there in other sizes before the device is asked for more. */
