@@ -16,6 +16,8 @@ final class IdTable {
     /** Processors fetch lines of 64 bytes in pairs. */
     private static final int LINE_BITS = 5;
 
+    private static final int LINE = 1 << LINE_BITS;
+
     private volatile int[][] nodes = {};
     private volatile int[][] blocks = {};
 
@@ -56,9 +58,13 @@ final class IdTable {
         return chunk;
     }
 
-    /** Neighbours lie in different pairs of lines of the processor's cache: they may belong to different threads, which write at once. */
+    /**
+     * Neighbours lie in different pairs of lines of the processor's cache: they may belong to different threads, which write at
+     * once. The first pair is nobody's, for it has the length of the array, which everybody reads.
+     */
     private static int place(int index) {
-        return ((index << LINE_BITS) | ((index & CHUNK_MASK) >>> (CHUNK_BITS - LINE_BITS))) & CHUNK_MASK;
+        int spread = (index << LINE_BITS) | ((index & CHUNK_MASK) >>> (CHUNK_BITS - LINE_BITS));
+        return LINE + (spread & CHUNK_MASK);
     }
 
     private static int index(int name) {
@@ -78,7 +84,7 @@ final class IdTable {
         if (chunk >= chunks.length) {
             int[][] grown = Arrays.copyOf(chunks, chunk + 1);
             for (int i = chunks.length; i <= chunk; i++) {
-                grown[i] = new int[1 << CHUNK_BITS];
+                grown[i] = new int[LINE + (1 << CHUNK_BITS)];
             }
             chunks = grown;
             if (block) {
