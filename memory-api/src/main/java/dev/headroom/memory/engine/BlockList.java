@@ -88,7 +88,7 @@ final class BlockList {
     private final PoolCounters counters;
     private final EngineLock lock;
     private final long unit;
-    private final long granuleMask;
+    private final long granule;
     private final Tlsf tlsf;
     private ClassBlocks classes;
     /** Pieces that are shut off: allocations, but no buffers. */
@@ -128,7 +128,7 @@ final class BlockList {
         this.classes = new ClassBlocks(tlsf, List.of());
         this.blocks = new BlockTable(tlsf, unit);
         this.cached = cached;
-        this.granuleMask = granule - 1;
+        this.granule = granule;
     }
 
     /** Serves small requests from blocks of fixed sizes. Before the first request only. */
@@ -139,7 +139,7 @@ final class BlockList {
     /** Finds room at hand or in the book, and counts a hit if there is any. {@link Tlsf#NONE} if there is not. */
     int hit(long bytes, long alignment) {
         BufferCache atHand = cache;
-        if (atHand != null && alignment <= granuleMask + 1) {
+        if (atHand != null && alignment <= granule) {
             int name = atHand.take(rounded(bytes));
             if (name != Tlsf.NONE) {
                 return name;
@@ -175,7 +175,7 @@ final class BlockList {
 
     /** The block a buffer lies in. For who has the buffer. */
     DriverBlock memory(int name) {
-        int region = ClassBlocks.isBlock(name) ? classPlaces.region(ClassBlocks.index(name)) : tlsf.ownedRegion(name);
+        int region = region(name); // before the look at the blocks, which then has this one
         return Objects.requireNonNull(memories[region]);
     }
 
@@ -656,7 +656,7 @@ final class BlockList {
     }
 
     long rounded(long bytes) {
-        return GrowthPolicy.roundUp(bytes, granuleMask + 1);
+        return GrowthPolicy.roundUp(bytes, granule);
     }
 
     private void enter(int region, BlockTable.Block block) {

@@ -40,8 +40,8 @@ final class SizeTable {
     private static final int SETS = 1 << SET_BITS;
 
     /**
-     * The most that several pieces of a stripe have together. With 64 MiB traces of 7B models took 1 to 8 %
-     * more of the memory that moves.
+     * The most that several pieces of a stripe have together. With 64 MiB traces of 7B models took 1 to 8 % more of the memory
+     * that moves.
      */
     static final long MOST_CROWD_BYTES = 8L << 20;
 

@@ -60,8 +60,7 @@ public final class Tlsf {
     private static final int BINS_PER_LEVEL = 1 << LEVEL_BITS;
     private static final int LEVELS = 64;
 
-    // A node is four longs, which lie in one line of the processor's cache where the array begins at one: the region
-    // above the
+    // A node is four longs, in one line of the processor's cache where the array begins at one: the region above the
     // offset, the size above the state, and two pairs of links.
     private static final int NODE_SHIFT = 2;
     private static final int FIRST_WORD = 2;
@@ -106,7 +105,7 @@ public final class Tlsf {
     private int holes = NONE;
 
     private int nodeCapacity = FIRST_NODES;
-    private long[] words = new long[wordsFor(FIRST_NODES)];
+    private long[] words = new long[at(FIRST_NODES)];
     private int spares = NONE;
     /** Nodes ever taken; those from here on are untouched. */
     private int nodeLimit;
@@ -600,8 +599,7 @@ public final class Tlsf {
     }
 
     // For who owns an allocation, and needs no lock: its place and size stay what they are until it is freed, and a
-    // larger
-    // array is published whole.
+    // larger array is published whole.
 
     int ownedRegion(int node) {
         return (int) (ownedWord(node, PLACE) >>> OFFSET_BITS);
@@ -1192,12 +1190,9 @@ public final class Tlsf {
         words[at(node) + SPAN] = size << STATE_BITS | state;
     }
 
+    /** Where the words of a node begin, and those of all nodes before it end. */
     private static int at(int node) {
         return (node << NODE_SHIFT) + FIRST_WORD;
-    }
-
-    private static int wordsFor(int nodes) {
-        return at(nodes);
     }
 
     private int link(int node, int which) {
@@ -1293,7 +1288,7 @@ public final class Tlsf {
             throw new IllegalStateException("more than " + MAX_NODES + " ranges");
         }
         int wanted = Math.min(nodeCapacity * 2, MAX_NODES);
-        WORDS.setRelease(this, Arrays.copyOf(words, wordsFor(wanted)));
+        WORDS.setRelease(this, Arrays.copyOf(words, at(wanted)));
         nodeCapacity = wanted;
     }
 
