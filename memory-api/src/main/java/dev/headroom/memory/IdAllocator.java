@@ -16,7 +16,9 @@ package dev.headroom.memory;
  * {@snippet :
  * IdAllocator ids = pool.ids();
  * long id = ids.allocate(6 << 20);
- * long address = baseOf(ids.block(id)) + ids.offset(id);
+ * try (DeviceBuffer view = ids.view(id)) {
+ *     view.write(0, weights);
+ * }
  * ids.free(id);
  * }
  */
@@ -70,6 +72,17 @@ public interface IdAllocator {
      * @throws IllegalArgumentException if {@code id} is not in use
      */
     int block(long id);
+
+    /**
+     * Looks at the memory as a buffer, for copies and native views; it stays the id's, and closing the view frees nothing. A use
+     * of the view after its id was freed is refused. Makes an object: what a kernel needs for every id is the address of a block,
+     * which is that of one view, less its {@linkplain #offset offset}.
+     *
+     * @param id what {@link #allocate} returned
+     * @return the view, as large as {@link #byteSize} says; to be closed by the caller
+     * @throws IllegalArgumentException if {@code id} is not in use
+     */
+    DeviceBuffer view(long id);
 
     /**
      * Makes a buffer of the memory, with all that buffers can do. It is the buffer's from then on, and goes back when that is

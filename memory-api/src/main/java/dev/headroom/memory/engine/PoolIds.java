@@ -102,6 +102,12 @@ final class PoolIds implements IdAllocator {
     }
 
     @Override
+    public DeviceBuffer view(long id) {
+        int name = table.name(id);
+        return new EngineBuffer(new IdView(pool, table, id), heap, name, blocks.byteSize(name));
+    }
+
+    @Override
     public DeviceBuffer toBuffer(long id) {
         pool.begin();
         try {

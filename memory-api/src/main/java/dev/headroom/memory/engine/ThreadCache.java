@@ -109,6 +109,11 @@ final class ThreadCache implements LocalCache, LocalStore {
     }
 
     @Override
+    public DeviceBuffer view(long id) {
+        return ids.view(id);
+    }
+
+    @Override
     public DeviceBuffer toBuffer(long id) {
         return ids.toBuffer(id);
     }

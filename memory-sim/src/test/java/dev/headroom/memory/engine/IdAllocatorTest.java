@@ -148,6 +148,32 @@ class IdAllocatorTest {
     }
 
     @Test
+    void aViewLeavesTheMemoryToItsId() {
+        long id = ids.allocate(4 * KIB);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment bytes = arena.allocate(4 * KIB).fill((byte) 7);
+            try (DeviceBuffer view = ids.view(id)) {
+                view.write(0, bytes);
+                assertThat(view.pool()).isSameAs(pool);
+            }
+            assertThat(pool.stats().activeBuffers()).as("the id's own").isOne();
+            DeviceBuffer other = ids.view(id);
+            MemorySegment back = arena.allocate(4 * KIB);
+            other.read(0, back);
+            assertThat(back.mismatch(bytes)).isEqualTo(-1);
+            ids.free(id);
+            long later = ids.allocate(4 * KIB); // the same memory
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> other.write(0, bytes))
+                    .withMessageStartingWith("id " + id + " is not in use");
+            other.close();
+            assertThat(pool.stats().activeBuffers()).isOne();
+            ids.free(later);
+        }
+        assertThat(pool.stats().activeBuffers()).isZero();
+    }
+
+    @Test
     void aFullDeviceRefusesAndLosesNothing() {
         List<Long> open = new ArrayList<>();
         assertThatThrownBy(() -> {
@@ -269,6 +295,7 @@ class IdAllocatorTest {
         assertThatIllegalArgumentException().isThrownBy(() -> ids.byteSize(id)).withMessage(message);
         assertThatIllegalArgumentException().isThrownBy(() -> ids.block(id)).withMessage(message);
         assertThatIllegalArgumentException().isThrownBy(() -> ids.toBuffer(id)).withMessage(message);
+        assertThatIllegalArgumentException().isThrownBy(() -> ids.view(id)).withMessage(message);
     }
 
     private void pairs(long byteSize, int count) {
